@@ -1,0 +1,65 @@
+"""geomask: masks of cloud, cloud shadow and snow, and their polygons, from satellite scenes.
+
+The public names are loaded on first use (PEP 562), so that `import geomask` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geomask.card import Card
+    from geomask.checkpoint import Model, load_model, save_model
+    from geomask.errors import GeomaskError, GeomaskWarning
+    from geomask.mask import open_mask
+    from geomask.model_files import list_models
+    from geomask.predict import Prediction, predict_scene
+    from geomask.scene import Scene, open_scene
+    from geomask.vectorize import rasterize, vectorize_mask
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "Card": "card",
+    "GeomaskError": "errors",
+    "GeomaskWarning": "errors",
+    "Model": "checkpoint",
+    "Prediction": "predict",
+    "Scene": "scene",
+    "list_models": "model_files",
+    "load_model": "checkpoint",
+    "open_mask": "mask",
+    "open_scene": "scene",
+    "predict_scene": "predict",
+    "rasterize": "vectorize",
+    "save_model": "checkpoint",
+    "vectorize_mask": "vectorize",
+}
+
+__all__ = [
+    "Card",
+    "GeomaskError",
+    "GeomaskWarning",
+    "Model",
+    "Prediction",
+    "Scene",
+    "list_models",
+    "load_model",
+    "open_mask",
+    "open_scene",
+    "predict_scene",
+    "rasterize",
+    "save_model",
+    "vectorize_mask",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'geomask' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"geomask.{_ROOMS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ROOMS])

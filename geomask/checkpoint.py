@@ -1,0 +1,72 @@
+"""Model files: a card and weights in one safetensors file, never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from geomask.card import CARD_KEY, Card, card_to_text, read_card
+from geomask.errors import ModelError
+from geomask.model_files import find_model
+from geomask.network import Segmenter, build_segmenter
+from geomask.output import Staged
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to run and its card.
+
+    network: reflectance float32 (N, len(card.bands), H, W), NaN where absent, to logits
+    (N, len(card.classes), H, W), in evaluation mode. device: where the weights are.
+    sha256: of the model file, hexadecimal; empty for a model that was never in a file.
+    """
+
+    network: nn.Module
+    card: Card
+    device: torch.device
+    sha256: str = ""
+
+
+def load_model(name: str | Path = "default", device: str | torch.device = "cpu") -> Model:
+    """Load a model by name (bundled, then the folders in GEOMASK_MODELS) or by path.
+
+    Raises ModelError where there is none, or the file is damaged or not one of ours. Loading
+    runs no code from the file.
+    """
+    path = find_model(name)
+    card = read_card(path)
+    network = build_segmenter(card)
+    try:
+        weights = load_file(path, device="cpu")
+        network.body.load_state_dict({key: value.float() for key, value in weights.items()})
+    except (SafetensorError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{path}: its weights do not fit its card: {reason}") from error
+    network.eval().requires_grad_(False)
+    target = torch.device(device)
+    network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Model(network, card, target, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def save_model(path: str | Path, network: Segmenter, card: Card, *, half: bool = True) -> None:
+    """Write card and weights to `path`, complete or not at all.
+
+    half: store matrices and kernels as float16 (vectors, so BatchNorm's statistics, stay
+    float32); half the size, and loading turns them back into float32.
+    Raises OutputError where the folder cannot be written.
+    """
+    weights = {}
+    for key, value in network.body.state_dict().items():
+        value = value.detach().cpu()
+        if half and value.is_floating_point() and value.ndim > 1:
+            value = value.half()
+        weights[key] = value.contiguous()
+    with Staged(path) as staged:
+        save_file(weights, staged.path, metadata={CARD_KEY: card_to_text(card)})
+        staged.commit()

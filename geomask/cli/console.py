@@ -1,0 +1,98 @@
+"""What commands print: results on standard output, everything for eyes on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from geomask.card import Card
+    from geomask.predict import Progress as Done
+
+Report = Callable[["Done"], None]
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on standard output."""
+    table = Table(*header, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Names and values, one pair a line, on standard output."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    for name, value in facts:
+        table.add_row(name, value)
+    Console(markup=False).print(table)
+
+
+def print_card(card: Card) -> None:
+    """A model's card for a person to read."""
+    low, high = card.resolution
+    network = card.network
+    print_facts(
+        [
+            ("model", card.name),
+            ("what it is", card.description),
+            ("bands", " ".join(card.bands)),
+            ("runs on", "; ".join(" ".join(bands) for bands in card.band_sets or (card.bands,))),
+            ("classes", ", ".join(f"{c.code} {c.name}" for c in card.classes)),
+            ("resolution", f"{low:g} to {high:g} m"),
+            ("network", f"{network.architecture} {network.encoder or ''}".strip()),
+            ("margin", f"{card.margin} pixels, patches on multiples of {card.stride}"),
+            ("licence", card.licence),
+            *((f"score: {name}", _plain(value)) for name, value in card.metrics.items()),
+            *((f"made: {name}", _plain(value)) for name, value in card.provenance.items()),
+        ]
+    )
+
+
+@contextmanager
+def progress_bar(label: str, *, quiet: bool) -> Iterator[Report | None]:
+    """A bar with rate and time left, on a terminal's standard error; nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(label, total=None, rate="")
+
+        def report(done: Done) -> None:
+            speed = bar.tasks[task].speed
+            rate = f"{speed / 1e6:.1f} Mpx/s" if speed else ""
+            bar.update(task, completed=done.done, total=done.total, rate=rate)
+
+        yield report
+
+
+def megabytes(count: int | None) -> str:
+    """A number of bytes for people."""
+    return "unknown" if count is None else f"{count / 2**20:.0f} MB"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)

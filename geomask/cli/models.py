@@ -1,0 +1,55 @@
+"""`geomask models`: which models there are, and what each says of itself."""
+
+from __future__ import annotations
+
+import click
+
+from geomask.cli.options import debug_option, json_option
+
+
+@click.group("models", invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """List the models that can be named, or show one.
+
+    Bundled models come first, then those in the folders that GEOMASK_MODELS names.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_)
+
+
+@command.command("list")
+@json_option
+@debug_option
+def list_(as_json: bool = False) -> None:
+    """Name, bands and classes of every model."""
+    from geomask.card import read_card
+    from geomask.cli.console import print_json, print_table
+    from geomask.model_files import list_models
+
+    cards = [(name, path, read_card(path)) for name, path in list_models()]
+    if as_json:
+        print_json([{"name": n, "path": str(p), "card": c.model_dump()} for n, p, c in cards])
+        return
+    rows = [
+        (name, " ".join(card.bands), " ".join(c.name for c in card.classes), card.description)
+        for name, path, card in cards
+    ]
+    print_table(("model", "bands", "classes", "what it is"), rows)
+
+
+@command.command("show")
+@click.argument("model", default="default")
+@json_option
+@debug_option
+def show(model: str, as_json: bool) -> None:
+    """The card of a model: bands, classes, licence, scores, provenance."""
+    from geomask.card import read_card
+    from geomask.cli.console import print_card, print_json
+    from geomask.model_files import find_model
+
+    card = read_card(find_model(model))
+    if as_json:
+        print_json(card.model_dump())
+    else:
+        print_card(card)

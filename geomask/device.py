@@ -1,0 +1,89 @@
+"""Where and how a network runs: device, precision, and the C allocator's habits."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from functools import cache
+
+import torch
+
+from geomask.errors import OptionError
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device for "auto", "cpu", "cuda", "cuda:N" or "mps".
+
+    auto: the first CUDA GPU, else Apple's GPU, else the CPU.
+    Raises OptionError for a name torch does not know or a device that is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise OptionError(f"device {name!r} is none of auto, cpu, cuda, cuda:N, mps") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise OptionError(
+            f"device {name}: torch sees {torch.cuda.device_count()} CUDA GPU(s); "
+            "use --device cpu, or check the driver"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise OptionError("device mps: torch sees no Apple GPU; use --device cpu")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise OptionError(f"device {name!r} is none of auto, cpu, cuda, cuda:N, mps")
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """torch.float32 or torch.bfloat16 for "auto", "fp32" or "bf16".
+
+    auto: bfloat16 where the processor computes in it, float32 elsewhere. Raises OptionError.
+    """
+    if name not in PRECISIONS:
+        raise OptionError(f"precision {name!r} is none of {', '.join(PRECISIONS)}")
+    if name == "auto":
+        name = "bf16" if _has_bf16(device) else "fp32"
+    return torch.bfloat16 if name == "bf16" else torch.float32
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        capabilities = _cpu_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False
+
+
+@cache
+def _cpu_capabilities() -> dict[str, bool]:
+    try:
+        return dict(torch.cpu.get_capabilities())  # type: ignore[attr-defined]
+    except AttributeError:
+        pass  # before torch 2.10 or so
+    ask = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return {"avx512_bf16": bool(ask and ask())}
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Ask glibc to keep large freed blocks for the next forward pass, once per process.
+
+    By default it maps and unmaps them each time, and the page faults make a CPU forward of a
+    1024-pixel patch 1.3 to 2.8 times slower (docs/design.md). Elsewhere than glibc: nothing.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, -1)
+    mallopt(top_pad, 256 * 2**20)

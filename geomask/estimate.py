@@ -1,0 +1,78 @@
+"""What a prediction would read, do and cost, before it is run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from geomask.inference import Inference
+from geomask.predict import peak_memory
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What `geomask predict --dry-run` says.
+
+    seconds: the middle patch's own time, measured, times the pixels all patches read: reading
+    and network, not start-up. memory: bytes at the peak, from this process after that patch and
+    the rows of the scene that stay in memory; None where the system does not tell.
+    """
+
+    scene: str
+    kind: str
+    width: int
+    height: int
+    crs: str | None
+    bands: dict[str, str]
+    radiometry: str
+    nodata: str
+    model: str
+    device: str
+    precision: str
+    patches: int
+    patch: int
+    resolution: tuple[float, float] | None
+    seconds: float
+    memory: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        return asdict(self)
+
+
+def estimate(inference: Inference) -> Estimate:
+    """Run the middle patch once to warm up and once for the clock, and reckon from that.
+
+    Raises SceneError where that patch cannot be read.
+    """
+    scene, plan = inference.scene, inference.plan
+    patches = list(plan)
+    middle = patches[len(patches) // 2]
+    pixels = sum(int(patch.read.width * patch.read.height) for patch in patches)
+    inference.classify(inference.load(middle))
+    started = time.perf_counter()
+    inference.classify(inference.load(middle))
+    seconds = time.perf_counter() - started
+    own = int(middle.read.width * middle.read.height)
+    tallest = max(rows.size / plan.scale[0] for rows in plan.rows)
+    strip = int(tallest * scene.grid.width * len(inference.bands) * 4)
+    peak = peak_memory()
+    return Estimate(
+        scene=scene.path,
+        kind=scene.kind,
+        width=scene.grid.width,
+        height=scene.grid.height,
+        crs=None if scene.grid.crs is None else scene.grid.crs.to_string(),
+        bands={band: scene.bands[band].source for band in inference.bands},
+        radiometry=scene.radiometry(inference.bands),
+        nodata=scene.provenance.nodata,
+        model=inference.model.card.name,
+        device=str(inference.model.device),
+        precision=str(inference.dtype).removeprefix("torch."),
+        patches=len(patches),
+        patch=max(span.size for span in (*plan.rows, *plan.columns)),
+        resolution=inference.resolution,
+        seconds=seconds * pixels / own,
+        memory=None if peak is None else peak + strip,
+    )

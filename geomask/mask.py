@@ -1,0 +1,110 @@
+"""The mask on disk: class names, colours and provenance written with it, and read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from geomask.classes import DEFAULT_CLASSES, NODATA, ClassTable, MaskClass
+from geomask.errors import MaskError
+from geomask.grid import Grid
+from geomask.raster import GDAL_OPTIONS, Layout, grid_of, open_raster
+
+CLASSES_TAG = "GEOMASK_CLASSES"
+"""File tag with the class table: a JSON list of {"code", "name", "color"}."""
+
+UNKNOWN_PERCENT = 255
+"""Value of confidence and probability rasters where nothing was measured."""
+
+
+def mask_layout(classes: ClassTable, tags: Mapping[str, str]) -> Layout:
+    """The layout of a class mask: colours, class names and nodata 255 travel with the file."""
+    entries = [{"code": c.code, "name": c.name, "color": list(c.color)} for c in classes]
+    return Layout(
+        names=("mask",),
+        nodata=NODATA,
+        colors={c.code: c.color for c in classes} | {NODATA: (0, 0, 0)},
+        tags={**tags, CLASSES_TAG: json.dumps(entries)},
+        band_tags={f"CLASS_{c.code}": c.name for c in classes} | {f"CLASS_{NODATA}": "nodata"},
+        overview=Resampling.mode,
+    )
+
+
+def percent_layout(names: tuple[str, ...], tags: Mapping[str, str]) -> Layout:
+    """The layout of a confidence or probability raster: percent 0-100, 255 nodata."""
+    return Layout(
+        names=names,
+        nodata=UNKNOWN_PERCENT,
+        tags=tags,
+        band_tags={"UNITS": "percent"},
+        overview=Resampling.nearest,
+    )
+
+
+@dataclass(frozen=True)
+class MaskReader:
+    """A mask, or a percent raster on a mask's grid, open for reading strip by strip."""
+
+    path: Path
+    grid: Grid
+    classes: ClassTable
+    dataset: rasterio.DatasetReader
+
+    def strips(self, rows: int = 1024) -> Iterator[npt.NDArray[np.uint8]]:
+        """uint8 (at most `rows`, width) arrays, top to bottom, that make up the raster."""
+        for top in range(0, self.grid.height, rows):
+            window = Window(0, top, self.grid.width, min(rows, self.grid.height - top))
+            try:
+                strip: npt.NDArray[np.uint8] = self.dataset.read(1, window=window)
+            except RasterioError as error:
+                raise MaskError(f"{self.path}: cannot be read to its end: {error}") from error
+            yield strip
+
+
+@contextmanager
+def open_mask(path: str | Path) -> Iterator[MaskReader]:
+    """Open a class mask, ours or anyone's single-band uint8 raster.
+
+    A mask that states no classes has the default ones. Raises MaskError for anything else.
+    """
+    with rasterio.Env(**GDAL_OPTIONS), open_raster(path, MaskError) as dataset:
+        if dataset.count != 1 or dataset.dtypes[0] != "uint8":
+            raise MaskError(
+                f"{path}: has {dataset.count} band(s) of {dataset.dtypes[0]}; "
+                "a mask is one band of uint8 class codes"
+            )
+        yield MaskReader(Path(path), grid_of(dataset), _classes_of(dataset, path), dataset)
+
+
+@contextmanager
+def open_confidence(path: str | Path, grid: Grid) -> Iterator[MaskReader]:
+    """Open a confidence raster (uint8 percent, 255 unknown) that lies on `grid`.
+
+    Raises MaskError where it is no such raster or lies elsewhere.
+    """
+    with open_mask(path) as reader:
+        if reader.grid != grid:
+            raise MaskError(f"{path}: does not lie on the mask's grid, so it is not its confidence")
+        yield reader
+
+
+def _classes_of(dataset: rasterio.DatasetReader, path: str | Path) -> ClassTable:
+    text = dataset.tags().get(CLASSES_TAG)
+    if text is None:
+        return DEFAULT_CLASSES
+    try:
+        return ClassTable(
+            tuple(MaskClass(e["code"], e["name"], tuple(e["color"])) for e in json.loads(text))
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise MaskError(f"{path}: its {CLASSES_TAG} tag is damaged: {error}") from error

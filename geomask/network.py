@@ -1,0 +1,149 @@
+"""Networks from their description: any smp architecture by name, and the plain U-Net."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from geomask.card import Card, NetworkSpec, Normalisation
+from geomask.errors import ModelError
+
+PLAIN_UNET = "plain-unet"
+
+
+class Normalise(nn.Module):
+    """Reflectance, NaN where a band is absent or was not measured, to standardised input.
+
+    Absent values become 0, the mean of the training data, after standardising.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, spec: Normalisation) -> None:
+        super().__init__()
+        self.low, self.high = spec.clip
+        self.steps = None if spec.levels is None else spec.levels - 1
+        shape = (1, len(spec.mean), 1, 1)
+        self.register_buffer("mean", torch.tensor(spec.mean).reshape(shape), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).reshape(shape), persistent=False)
+
+    def forward(self, reflectance: torch.Tensor) -> torch.Tensor:
+        """float32 (N, bands, H, W) in, the same shape out."""
+        t = (reflectance.clamp(self.low, self.high) - self.low) / (self.high - self.low)
+        if self.steps is not None:
+            t = torch.round(t * self.steps) / self.steps
+        return torch.nan_to_num((t - self.mean) / self.std, nan=0.0)
+
+
+class Segmenter(nn.Module):
+    """A network as everyone uses it: reflectance in, logits out.
+
+    reflectance: float32 (N, len(card.bands), H, W), NaN where absent; H and W multiples of the
+    card's stride. Logits: (N, len(card.classes), H, W), in card.classes' order.
+    """
+
+    def __init__(self, normalise: nn.Module, body: nn.Module) -> None:
+        super().__init__()
+        self.normalise = normalise
+        self.body = body
+
+    def forward(self, reflectance: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.body(self.normalise(reflectance))
+        return logits
+
+
+def build_segmenter(card: Card) -> Segmenter:
+    """The card's network with random weights, in training mode, on the CPU."""
+    body = build_network(card.network, bands=len(card.bands), classes=len(card.classes))
+    return Segmenter(Normalise(card.normalisation), body)
+
+
+def build_network(
+    spec: NetworkSpec, *, bands: int, classes: int, encoder_weights: str | None = None
+) -> nn.Module:
+    """A network: standardised float32 (N, bands, H, W) to logits (N, classes, H, W).
+
+    encoder_weights: a name smp knows, such as "imagenet" (downloads), or None.
+    Raises ModelError for an architecture, encoder or option that smp does not know.
+    """
+    if spec.architecture == PLAIN_UNET:
+        return PlainUNet(bands, classes, width=_width(spec))
+    import segmentation_models_pytorch as smp
+
+    try:
+        network: nn.Module = smp.create_model(
+            spec.architecture,
+            encoder_name=spec.encoder or "resnet34",
+            encoder_weights=encoder_weights,
+            in_channels=bands,
+            classes=classes,
+            **spec.options,
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"segmentation_models_pytorch cannot build {spec.architecture!r} with encoder "
+            f"{spec.encoder!r}: {error}"
+        ) from error
+    return network
+
+
+def stride_of(network: nn.Module) -> int:
+    """The multiple that patch sizes and origins must keep for this network."""
+    if isinstance(network, PlainUNet):
+        return int(2**network.levels)
+    encoder = getattr(network, "encoder", None)
+    return int(getattr(encoder, "output_stride", 32))
+
+
+class PlainUNet(nn.Module):
+    """The plain U-Net of Ronneberger et al. (2015) with BatchNorm: two 3x3 convolutions a level,
+    max pooling down, transposed convolutions up, skip connections, four levels deep."""
+
+    levels = 4
+
+    def __init__(self, bands: int, classes: int, width: int = 64) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(self.levels + 1)]
+        self.down = nn.ModuleList(
+            _double(before, after) for before, after in zip([bands, *widths], widths, strict=False)
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(after * 2, after, 2, stride=2) for after in reversed(widths[:-1])
+        )
+        self.merge = nn.ModuleList(_double(after * 2, after) for after in reversed(widths[:-1]))
+        self.head = nn.Conv2d(width, classes, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, bands, H, W), H and W multiples of 16, to logits (N, classes, H, W)."""
+        skips = []
+        for block in self.down[:-1]:
+            x = block(x)
+            skips.append(x)
+            x = self.pool(x)
+        x = self.down[-1](x)
+        for up, merge, skip in zip(self.up, self.merge, reversed(skips), strict=True):
+            x = merge(torch.cat([skip, up(x)], dim=1))
+        logits: torch.Tensor = self.head(x)
+        return logits
+
+
+def _double(before: int, after: int) -> nn.Sequential:
+    """Two 3x3 convolutions, each with BatchNorm and ReLU."""
+    layers: list[nn.Module] = []
+    for first in (before, after):
+        layers += [
+            nn.Conv2d(first, after, 3, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)
+
+
+def _width(spec: NetworkSpec) -> int:
+    """The first level's channels of a plain U-Net: option "width", 64 as in the paper."""
+    width = spec.options.get("width", 64)
+    if not isinstance(width, int) or width < 1:
+        raise ModelError(f"option width of {PLAIN_UNET!r} is {width!r}, not a number of channels")
+    return width

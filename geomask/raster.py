@@ -1,0 +1,214 @@
+"""Rasters on disk: opening with errors people can read, and writing beside, then into place."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+import rasterio.shutil
+from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
+
+from geomask.errors import GeomaskError, OptionError, OutputError, SceneError
+from geomask.grid import Grid
+from geomask.output import Staged
+
+COMPRESSIONS = ("deflate", "zstd")
+
+GDAL_OPTIONS: Mapping[str, Any] = {
+    # GDAL's own cache would grow to 5 % of the machine's memory over a scene, for blocks that
+    # our readers never ask for twice.
+    "GDAL_CACHEMAX": 64 * 2**20,
+}
+"""How GDAL is set while geomask reads and writes: `with rasterio.Env(**GDAL_OPTIONS)`."""
+
+
+@contextmanager
+def open_raster(
+    path: str | Path, error: type[GeomaskError] = SceneError
+) -> Iterator[rasterio.DatasetReader]:
+    """Open a raster to read; `error` where it is missing, or is no raster GDAL knows.
+
+    The caller says what the lack of a CRS means; rasterio's own warning about it is silenced.
+    """
+    with _quiet():
+        try:
+            dataset = rasterio.open(path)
+        except (RasterioError, ValueError) as problem:
+            raise error(f"{path}: {_why(path, problem)}") from problem
+    # Not `with dataset`: that ties GDAL's environment to this thread, and readers are closed by
+    # another one than opened them.
+    try:
+        yield dataset
+    finally:
+        dataset.close()
+
+
+_FILTERS = threading.Lock()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without rasterio's warning about a missing CRS; one thread at a time, since Python's
+    warning filters belong to the whole process."""
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
+
+
+def grid_of(dataset: rasterio.DatasetReader) -> Grid:
+    """The grid of an open raster; an empty CRS is none."""
+    return Grid(dataset.crs or None, dataset.transform, dataset.width, dataset.height)
+
+
+def _why(path: str | Path, problem: Exception) -> str:
+    """One clause on why a raster did not open."""
+    text = str(path)
+    if "://" not in text and not text.startswith("/vsi"):
+        if Path(text).is_dir():
+            return "is a folder, not a raster file"
+        if not Path(text).exists():
+            return "no such file"
+    return f"is not a raster that GDAL can open ({str(problem).rstrip('.')})"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a uint8 raster is.
+
+    names: a description per band. nodata: its value where nothing was measured. colors: of a
+    single band, (red, green, blue) by value. tags: of the file; band_tags: of every band.
+    overview: how overviews are made.
+    """
+
+    names: Sequence[str]
+    nodata: int = 255
+    colors: Mapping[int, tuple[int, int, int]] | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    band_tags: Mapping[str, str] = field(default_factory=dict)
+    overview: Resampling = Resampling.nearest
+
+
+class RasterWriter:
+    """Writes a uint8 Cloud Optimized GeoTIFF window by window; the target changes in `commit`.
+
+    block: the internal tile while writing, a multiple of 16: windows should be whole blocks,
+    each written once; unwritten pixels are nodata. compress: "deflate" or "zstd".
+    As a context manager it leaves nothing behind unless `commit` was called. All methods raise
+    OutputError, naming the target, where the disk does not take the bytes.
+    """
+
+    def __init__(
+        self,
+        target: str | Path,
+        grid: Grid,
+        layout: Layout,
+        *,
+        block: int = 512,
+        compress: str = "deflate",
+    ) -> None:
+        if compress not in COMPRESSIONS:
+            raise OptionError(f"compression {compress!r}; there are: {', '.join(COMPRESSIONS)}")
+        self.target = Path(target)
+        self._copy_options = {
+            "driver": "COG",
+            "compress": compress,
+            "overview_resampling": layout.overview.name,
+            "bigtiff": "if_safer",
+            "num_threads": "all_cpus",
+        }
+        self._staged = Staged(self.target)
+        self._work = self._staged.folder / "work.tif"
+        try:
+            with self._errors():
+                self._dataset = _create(self._work, grid, layout, block)
+        except BaseException:
+            self._staged.discard()
+            raise
+
+    def write(self, window: Window, values: npt.NDArray[np.uint8]) -> None:
+        """Write uint8 (bands, rows, columns), or (rows, columns) for a single band."""
+        with self._errors():
+            self._dataset.write(values if values.ndim == 3 else values[None], window=window)
+
+    def finish(self) -> None:
+        """Complete the file, overviews included, beside its target."""
+        with self._errors():
+            self._dataset.close()
+            rasterio.shutil.copy(self._work, self._staged.path, **self._copy_options)
+        self._work.unlink()
+
+    def commit(self) -> None:
+        """Move the finished file into place."""
+        self._staged.commit()
+
+    def discard(self) -> None:
+        """Drop everything written so far; safe to call twice, or after `finish`."""
+        try:
+            self._dataset.close()
+        except RasterioError:
+            pass  # it is thrown away all the same
+        finally:
+            self._staged.discard()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (RasterioError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise OutputError(
+                f"{self.target}: could not be written: {reason or error} (is the disk full?)"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.discard()
+
+
+def _create(path: Path, grid: Grid, layout: Layout, block: int) -> rasterio.io.DatasetWriter:
+    """An empty tiled TIFF to write into; read once, a moment later, so hardly compressed."""
+    with _quiet():
+        dataset = rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            dtype="uint8",
+            count=len(layout.names),
+            width=grid.width,
+            height=grid.height,
+            crs=grid.crs,
+            transform=grid.transform,
+            nodata=layout.nodata,
+            tiled=True,
+            blockxsize=block,
+            blockysize=block,
+            interleave="band",
+            compress="deflate",
+            zlevel=1,
+            bigtiff="if_safer",
+        )
+    dataset.update_tags(**layout.tags)
+    for index, name in enumerate(layout.names, 1):
+        dataset.set_band_description(index, name)
+        dataset.update_tags(index, **layout.band_tags)
+    if layout.colors is not None:
+        dataset.write_colormap(1, {k: (*v, 255) for k, v in layout.colors.items()})
+    return dataset

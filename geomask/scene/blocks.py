@@ -1,0 +1,158 @@
+"""Reading a raster in any order of overlapping windows while decoding each block about once.
+
+GDAL decodes a JPEG 2000 block again for every window that touches it, and its cache, where it
+helps, grows with the scene. Here whole units of blocks are decoded once, by whichever thread
+asks first, and kept while windows near them are read: about the rows that one window spans.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.enums import MaskFlags
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from geomask.errors import SceneError
+from geomask.raster import open_raster
+
+UNIT_ROWS, UNIT_COLUMNS = 256, 1024
+"""A unit is made of whole blocks and has at least so many pixels, where the raster has them:
+fewer would spend time on calls, more would keep rows that no window needs."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Pixels as the file has them.
+
+    values: (bands, rows, columns), the file's dtype. masked: bool (rows, columns), True where
+    the file's own mask or alpha band says that nothing was measured; None where it has neither.
+    """
+
+    values: npt.NDArray[np.generic]
+    masked: npt.NDArray[np.bool_] | None
+
+
+class BlockReader:
+    """Random access to some bands of one raster file, from any thread.
+
+    `decoded_pixels` counts what was decoded, for benchmarks: pixels of one band.
+    """
+
+    def __init__(self, path: str, indexes: tuple[int, ...]) -> None:
+        self.path = path
+        self.indexes = indexes
+        self.decoded_pixels = 0
+        self._handles = ExitStack()
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._units: OrderedDict[tuple[int, int], Future[Raw]] = OrderedDict()
+        self._kept = 0
+        dataset = self._dataset()
+        self._height, self._width = dataset.height, dataset.width
+        rows, columns = dataset.block_shapes[indexes[0] - 1]
+        self._unit = (_whole(rows, UNIT_ROWS), _whole(columns, UNIT_COLUMNS))
+        self._dtype = np.result_type(*(dataset.dtypes[index - 1] for index in indexes))
+        flags = dataset.mask_flag_enums[indexes[0] - 1]
+        self._has_mask = MaskFlags.per_dataset in flags or MaskFlags.alpha in flags
+
+    def read(self, window: Window) -> Raw:
+        """The pixels of a window that lies inside the raster.
+
+        Raises SceneError, naming the file, where it is truncated or damaged.
+        """
+        top, left = int(window.row_off), int(window.col_off)
+        height, width = int(window.height), int(window.width)
+        values = np.empty((len(self.indexes), height, width), dtype=self._dtype)
+        masked = np.empty((height, width), dtype=bool) if self._has_mask else None
+        rows, columns = self._unit
+        keys = [
+            (row, column)
+            for row in range(top // rows, -(-(top + height) // rows))
+            for column in range(left // columns, -(-(left + width) // columns))
+        ]
+        self._keep((keys[-1][0] - keys[0][0] + 2) * math.ceil(self._width / columns))
+        for row, column in keys:
+            unit = self._fetch((row, column))
+            inside, target = zip(
+                _overlap(row * rows, unit.values.shape[1], top, height),
+                _overlap(column * columns, unit.values.shape[2], left, width),
+                strict=True,
+            )
+            values[:, *target] = unit.values[:, *inside]
+            if masked is not None and unit.masked is not None:
+                masked[target] = unit.masked[inside]
+        return Raw(values, masked)
+
+    def close(self) -> None:
+        """Close the file in all threads that opened it, and forget its pixels."""
+        self._units.clear()
+        self._handles.close()
+
+    def _keep(self, units: int) -> None:
+        """Keep at least so many units from now on; the oldest beyond that are forgotten."""
+        self._kept = max(self._kept, units)
+
+    def _fetch(self, key: tuple[int, int]) -> Raw:
+        """The unit at (unit row, unit column), decoded by the first thread that asks for it."""
+        with self._lock:
+            future = self._units.get(key)
+            first = future is None
+            if future is None:
+                future = self._units[key] = Future()
+            self._units.move_to_end(key)
+            while len(self._units) > self._kept:
+                self._units.popitem(last=False)
+        if first:
+            try:
+                future.set_result(self._decode(key))
+            except BaseException as error:
+                future.set_exception(error)
+        return future.result()
+
+    def _decode(self, key: tuple[int, int]) -> Raw:
+        rows, columns = self._unit
+        top, left = key[0] * rows, key[1] * columns
+        height, width = min(rows, self._height - top), min(columns, self._width - left)
+        window = Window(left, top, width, height)
+        dataset = self._dataset()
+        try:
+            values = dataset.read(self.indexes, window=window, out_dtype=self._dtype)
+            masked = dataset.dataset_mask(window=window) == 0 if self._has_mask else None
+        except RasterioError as error:
+            raise SceneError(
+                f"{self.path}: cannot be read at rows {top} to {top + height}; "
+                f"the file is cut short or damaged ({error})"
+            ) from error
+        with self._lock:
+            self.decoded_pixels += height * width
+        return Raw(values, masked)
+
+    def _dataset(self) -> rasterio.DatasetReader:
+        """This thread's own handle: GDAL datasets must not be shared between threads."""
+        if not hasattr(self._local, "dataset"):
+            with self._lock:
+                self._local.dataset = self._handles.enter_context(open_raster(self.path))
+        dataset: rasterio.DatasetReader = self._local.dataset
+        return dataset
+
+
+def _whole(block: int, least: int) -> int:
+    """The smallest multiple of `block` that is at least `least`."""
+    return block * math.ceil(least / block)
+
+
+def _overlap(start: int, size: int, wanted: int, length: int) -> Iterator[slice]:
+    """Where [start, start + size) and [wanted, wanted + length) meet, as a slice of each."""
+    low, high = max(start, wanted), min(start + size, wanted + length)
+    yield slice(low - start, high - start)
+    yield slice(low - wanted, high - wanted)

@@ -1,0 +1,217 @@
+"""Simulated clouds: true labels, shadows where the sun puts them, and nothing else touched."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geomask.errors import OptionError
+from geomask.training.clouds import (
+    CloudField,
+    CloudLayer,
+    Sun,
+    direct_light,
+    draw_field,
+    spectral_noise,
+)
+from geomask.training.simulate import (
+    CLEAR,
+    IGNORE,
+    SHADOW,
+    SNOW,
+    THICK,
+    THIN,
+    random_scene_clouds,
+    render_fields,
+    simulate_clouds,
+)
+
+BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
+MEADOW = (0.11, 0.10, 0.07, 0.34, 0.20, 0.11)
+SIZE = 96
+HIGH_SUN = Sun(azimuth=180.0, elevation=45.0)
+
+
+def meadow(size=SIZE, bands=MEADOW):
+    return np.tile(np.array(bands, np.float32)[:, None, None], (1, size, size))
+
+
+def disc(height, thickness=30.0, radius=8, size=SIZE):
+    """One round cloud in the middle of the image, on a canvas with room for its shadow."""
+    y, x = np.mgrid[0 : 3 * size, 0 : 3 * size] - 1.5 * size
+    inside = np.hypot(y, x) < radius
+    return CloudField((thickness * inside).astype(np.float32), (size, size), height)
+
+
+def render(fields, sun=HIGH_SUN, **options):
+    options = {"noise": 0.0, "rng": np.random.default_rng(1)} | options
+    return render_fields(meadow(), BANDS, fields, pixel_size=10.0, sun=sun, **options)
+
+
+def centre_of(mask):
+    return np.argwhere(mask).mean(axis=0) - (SIZE - 1) / 2
+
+
+def test_no_cloud_leaves_the_image_within_noise_and_all_clear():
+    rng = np.random.default_rng(0)
+    clear = meadow()
+    image, labels = simulate_clouds(
+        clear, BANDS, pixel_size=10.0, sun=HIGH_SUN, rng=rng, cover=0.0, noise=0.001
+    )
+    assert image.dtype == np.float32
+    assert image.shape == clear.shape
+    assert np.abs(image - clear).max() < 0.007
+    assert abs((image - clear).std() - 0.001) < 1e-4
+    assert labels.dtype == np.uint8
+    assert (labels == CLEAR).all()
+
+
+@pytest.mark.parametrize(
+    ("azimuth", "row", "column"),
+    [(180.0, -1, 0), (0.0, 1, 0), (90.0, 0, -1), (270.0, 0, 1), (135.0, -1, -1)],
+)
+def test_shadow_falls_away_from_the_sun_at_height_times_cot_elevation(azimuth, row, column):
+    sun = Sun(azimuth, 50.0)
+    _, labels = render([disc(height=300.0)], sun)
+    length = 300.0 / math.tan(math.radians(50.0)) / 10.0
+    expected = np.array([row, column]) / math.hypot(row, column) * length
+    assert centre_of(labels == SHADOW) == pytest.approx(expected, abs=1.0)
+    assert centre_of(labels == THICK) == pytest.approx([0.0, 0.0], abs=1.0)
+
+
+@given(azimuth=st.floats(0, 360), elevation=st.floats(5, 90), height=st.floats(0, 9000))
+def test_displacement_has_the_length_and_the_direction_of_the_geometry(azimuth, elevation, height):
+    rows, columns = Sun(azimuth, elevation).displacement(height, 20.0)
+    length = height / math.tan(math.radians(elevation)) / 20.0
+    assert math.hypot(rows, columns) == pytest.approx(length, abs=1e-6)
+    north, east = math.cos(math.radians(azimuth)), math.sin(math.radians(azimuth))
+    assert (-rows) * north + columns * east == pytest.approx(-length, abs=1e-6)
+
+
+def test_a_cloud_outside_the_image_casts_its_shadow_into_it():
+    field = disc(height=1000.0)
+    below = CloudField(np.roll(field.thickness, 80, axis=0), field.origin, 800.0)
+    _, labels = render([below])
+    assert not (labels == THICK).any()
+    assert centre_of(labels == SHADOW) == pytest.approx([0.0, 0.0], abs=1.0)
+
+
+def test_clouds_brighten_and_shadows_darken_most_in_the_infrared():
+    clear = meadow()
+    image, labels = render([disc(height=300.0)])
+    thick, shadow = labels == THICK, labels == SHADOW
+    assert (image[:, thick] > clear[:, thick]).all()
+    assert (image[:3, thick] > 0.45).all()
+    kept = image[:, shadow].mean(axis=1) / np.array(MEADOW)
+    assert kept[0] > kept[2] > kept[3] > kept[5]
+    assert kept[0] > 0.6
+    assert kept[5] < 0.3
+    assert np.allclose(image[:, labels == CLEAR], clear[:, labels == CLEAR], rtol=0.2)
+
+
+def test_ice_veil_is_darker_in_the_shortwave_infrared_than_a_water_cloud():
+    water = disc(height=300.0, thickness=6.0)
+    ice = CloudField(water.thickness, water.origin, 300.0, ice=True)
+    dark = meadow(bands=(0.0,) * 6)
+    spectra = [
+        render_fields(
+            dark, BANDS, [f], pixel_size=10.0, sun=HIGH_SUN, rng=np.random.default_rng(2), noise=0
+        )[0][:, SIZE // 2, SIZE // 2]
+        for f in (water, ice)
+    ]
+    ratio_water, ratio_ice = (s[4] / s[2] for s in spectra)
+    assert ratio_ice < 0.7 < ratio_water
+
+
+def test_thin_cloud_is_labelled_thin_and_fainter_still_is_ignored_or_decided():
+    _, labels = render([disc(height=300.0, thickness=1.2)])
+    assert labels[SIZE // 2, SIZE // 2] == THIN
+    faint = disc(height=300.0, thickness=0.35)
+    assert render([faint])[1][SIZE // 2, SIZE // 2] == IGNORE
+    decided = render([faint], ignore_faint=False)[1]
+    assert IGNORE not in decided
+    assert decided[SIZE // 2, SIZE // 2] == CLEAR
+
+
+def test_snow_stays_where_nothing_is_drawn_and_yields_to_cloud_and_shadow():
+    base = np.full((SIZE, SIZE), SNOW, np.uint8)
+    base[:5] = IGNORE
+    _, labels = render([disc(height=300.0)], base_labels=base)
+    assert (labels[:5] == IGNORE).all()
+    assert labels[-1, 0] == SNOW
+    assert {SHADOW, THICK, SNOW} <= set(np.unique(labels)) <= {SHADOW, THICK, SNOW, IGNORE}
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), pixel_size=st.sampled_from([5.8, 10.0, 30.0]))
+def test_random_clouds_hold_only_known_codes_and_repeat_with_the_seed(seed, pixel_size):
+    clear = meadow(40)[:, :, :33]
+    drawn = [
+        random_scene_clouds(clear, BANDS, pixel_size=pixel_size, rng=np.random.default_rng(seed))
+        for _ in range(2)
+    ]
+    assert np.array_equal(drawn[0][0], drawn[1][0])
+    assert np.array_equal(drawn[0][1], drawn[1][1])
+    image, labels = drawn[0]
+    assert image.dtype == np.float32
+    assert image.shape == clear.shape
+    assert np.isfinite(image).all()
+    assert image.min() >= 0.0
+    assert image.max() < 2.5
+    assert set(np.unique(labels)) <= {CLEAR, THICK, THIN, SHADOW, IGNORE}
+    assert (clear == meadow(40)[:, :, :33]).all()
+
+
+def test_some_random_samples_have_no_cloud_and_most_do():
+    clear = meadow(16)
+    cloudy = [
+        (random_scene_clouds(clear, BANDS, pixel_size=10.0, rng=np.random.default_rng(s))[1]).any()
+        for s in range(120)
+    ]
+    assert 0.5 < np.mean(cloudy) < 0.95
+
+
+@pytest.mark.parametrize("kind", ["cumulus", "deck", "veil"])
+def test_a_layer_covers_what_it_says(kind):
+    layer = CloudLayer(kind, cover=0.4, height=1000.0, scale=400.0, thickness=8.0)
+    field = draw_field(layer, (SIZE, SIZE), 10.0, HIGH_SUN, np.random.default_rng(3))
+    assert (field.window((SIZE, SIZE)) > 0.3).mean() == pytest.approx(0.4, abs=0.15)
+    assert field.thickness.shape == (2 * SIZE, SIZE + 1)
+
+
+def test_direct_light_is_full_under_no_cloud_and_none_under_a_thick_one():
+    light = direct_light(disc(height=300.0), (SIZE, SIZE), 10.0, HIGH_SUN)
+    assert light[SIZE // 2 - 30, SIZE // 2] < 0.01
+    assert light[-1, -1] == pytest.approx(1.0)
+
+
+def test_spectral_noise_is_standardised_and_its_smoothing_takes_the_finest_detail():
+    rough = spectral_noise((64, 80), 20.0, 3.0, np.random.default_rng(5))
+    smooth = spectral_noise((64, 80), 20.0, 3.0, np.random.default_rng(5), smooth=2.0)
+    assert rough.dtype == np.float32
+    assert rough.shape == (64, 80)
+    assert rough.mean() == pytest.approx(0.0, abs=1e-4)
+    assert rough.std() == pytest.approx(1.0)
+    assert np.abs(np.diff(smooth)).mean() < 0.7 * np.abs(np.diff(rough)).mean()
+
+
+def test_refusals_name_what_is_wrong():
+    with pytest.raises(OptionError, match="thermal"):
+        render_fields(
+            meadow()[:1],
+            ("thermal",),
+            [],
+            pixel_size=10.0,
+            sun=HIGH_SUN,
+            rng=np.random.default_rng(),
+        )
+    with pytest.raises(OptionError, match="do not belong together"):
+        render([], base_labels=np.zeros((3, 3), np.uint8))
+    with pytest.raises(ValueError, match="elevation"):
+        Sun(180.0, 2.0)
+    with pytest.raises(ValueError, match="cover"):
+        CloudLayer(cover=1.5)
