@@ -63,7 +63,7 @@ def _has_bf16(device: torch.device) -> bool:
 @cache
 def _cpu_capabilities() -> dict[str, bool]:
     try:
-        return dict(torch.cpu.get_capabilities())  # type: ignore[attr-defined]
+        return dict(torch.cpu.get_capabilities())
     except AttributeError:
         pass  # before torch 2.10 or so
     ask = getattr(torch.cpu, "_is_avx512_bf16_supported", None)

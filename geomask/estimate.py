@@ -50,9 +50,9 @@ def estimate(inference: Inference) -> Estimate:
     patches = list(plan)
     middle = patches[len(patches) // 2]
     pixels = sum(int(patch.read.width * patch.read.height) for patch in patches)
-    inference.classify(inference.load(middle))
+    inference.classify([inference.load(middle)])
     started = time.perf_counter()
-    inference.classify(inference.load(middle))
+    inference.classify([inference.load(middle)])
     seconds = time.perf_counter() - started
     own = int(middle.read.width * middle.read.height)
     tallest = max(rows.size / plan.scale[0] for rows in plan.rows)
@@ -71,7 +71,7 @@ def estimate(inference: Inference) -> Estimate:
         device=str(inference.model.device),
         precision=str(inference.dtype).removeprefix("torch."),
         patches=len(patches),
-        patch=max(span.size for span in (*plan.rows, *plan.columns)),
+        patch=inference.largest_patch,
         resolution=inference.resolution,
         seconds=seconds * pixels / own,
         memory=None if peak is None else peak + strip,

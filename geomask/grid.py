@@ -46,7 +46,7 @@ class Grid:
             return None
         t = self.transform
         if self.crs.is_geographic:
-            _, latitude = t * (self.width / 2, self.height / 2)
+            latitude = t.d * self.width / 2 + t.e * self.height / 2 + t.f
             unit = METRES_PER_DEGREE * math.degrees(self.crs.units_factor[1])
             east, north = unit * math.cos(math.radians(latitude)), unit
         else:

@@ -1,4 +1,4 @@
-"""Predict: read ahead in threads, run the network here, write behind in a thread, all or nothing."""
+"""Predict: read ahead in threads, run the network here, write behind in a thread."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +132,8 @@ def predict_scene(
     )
     source = scene.path if isinstance(scene, Scene) else str(scene)
     check_outputs(outputs, source, overwrite=overwrite)
-    if readers < 1 or (batch is not None and batch < 1):
-        raise OptionError("readers and batch are at least 1")
+    if readers < 1:
+        raise OptionError(f"readers {readers} is below 1; one thread must read")
     with ExitStack() as stack:
         if not isinstance(scene, Scene):
             scene = stack.enter_context(open_scene(scene))
@@ -140,22 +141,23 @@ def predict_scene(
             model = load_model(model, choose_device(device))
         started = time.perf_counter()
         inference = prepare(
-            scene, model, precision=precision, patch=patch, margin=margin, resolution=resolution
+            scene,
+            model,
+            precision=precision,
+            patch=patch,
+            margin=margin,
+            batch=batch,
+            resolution=resolution,
+            with_percent=confidence is not None or probabilities is not None,
         )
         stack.enter_context(rasterio.Env(**GDAL_OPTIONS))
         writers = _Writers(stack, inference, outputs, compress)
-        for result in _results(
-            inference,
-            batch=batch or (1 if model.device.type == "cpu" else 4),
-            readers=readers,
-            confidence=confidence is not None,
-            probabilities=probabilities is not None,
-        ):
+        for result in _results(inference, readers):
             writers.write(result)
             if progress is not None:
                 progress(Progress(int(writers.counts.sum()), scene.grid.width * scene.grid.height))
         writers.commit()
-        return _summary(inference, outputs, writers.counts, time.perf_counter() - started, margin)
+        return _summary(inference, outputs, writers.counts, time.perf_counter() - started)
 
 
 def check_outputs(outputs: Outputs, source: str, *, overwrite: bool) -> None:
@@ -165,33 +167,20 @@ def check_outputs(outputs: Outputs, source: str, *, overwrite: bool) -> None:
         check_output(path, overwrite=overwrite, inputs=[source])
 
 
-def _results(
-    inference: Inference, *, batch: int, readers: int, confidence: bool, probabilities: bool
-) -> Iterator[Result]:
-    """Results in the order of the plan, at least for patches that go through the network."""
+def _results(inference: Inference, readers: int) -> Iterator[Result]:
+    """Results in the order of the plan; neighbours whose sizes agree share a forward pass."""
     waiting: list[Loaded] = []
-    what = {"confidence": confidence, "probabilities": probabilities}
-    for loaded in _load_ahead(inference, readers=readers, ahead=readers + batch):
-        if loaded.image is None:
-            yield inference.skip(loaded, **what)
-            continue
-        if waiting and _shape(waiting[0]) != _shape(loaded):
-            yield from inference.run(waiting, **what)
+    for loaded in _load_ahead(inference, readers):
+        if waiting and (len(waiting) == inference.batch or waiting[0].size != loaded.size):
+            yield from inference.classify(waiting)
             waiting = []
         waiting.append(loaded)
-        if len(waiting) == batch:
-            yield from inference.run(waiting, **what)
-            waiting = []
     if waiting:
-        yield from inference.run(waiting, **what)
+        yield from inference.classify(waiting)
 
 
-def _shape(loaded: Loaded) -> tuple[int, ...]:
-    return () if loaded.image is None else loaded.image.shape
-
-
-def _load_ahead(inference: Inference, *, readers: int, ahead: int) -> Iterator[Loaded]:
-    """Patches in order, read by threads, at most `ahead` of them waiting.
+def _load_ahead(inference: Inference, readers: int) -> Iterator[Loaded]:
+    """Patches in order, read by threads, of which only a few more than a batch may wait.
 
     A thread's error is raised here, in its place; threads not yet started are then cancelled.
     """
@@ -200,7 +189,7 @@ def _load_ahead(inference: Inference, *, readers: int, ahead: int) -> Iterator[L
         try:
             for patch in inference.plan:
                 pending.append(pool.submit(inference.load, patch))
-                if len(pending) > ahead:
+                if len(pending) > readers + inference.batch:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
@@ -216,22 +205,20 @@ class _Writers:
     ) -> None:
         self.counts: npt.NDArray[np.int64] = np.zeros(256, dtype=np.int64)
         card, tags = inference.model.card, _tags(inference)
-        layouts = {
-            outputs.mask: mask_layout(card.class_table, tags),
-            outputs.confidence: percent_layout(("confidence",), tags),
-            outputs.probabilities: percent_layout(card.class_table.names, tags),
-        }
+        wanted = (
+            (outputs.mask, "codes", mask_layout(card.class_table, tags)),
+            (outputs.confidence, "confidence", percent_layout(("confidence",), tags)),
+            (outputs.probabilities, "percent", percent_layout(card.class_table.names, tags)),
+        )
+        grid, block = inference.scene.grid, inference.plan.block
         self._rasters = [
-            stack.enter_context(
-                RasterWriter(
-                    path,
-                    inference.scene.grid,
-                    layout,
-                    block=inference.plan.block,
-                    compress=compress,
-                )
+            (
+                stack.enter_context(
+                    RasterWriter(path, grid, layout, block=block, compress=compress)
+                ),
+                attrgetter(part),
             )
-            for path, layout in layouts.items()
+            for path, part, layout in wanted
             if path is not None
         ]
         self._pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="geomask-write"))
@@ -248,16 +235,14 @@ class _Writers:
         """Complete every raster, and only when all are complete move them into place."""
         while self._pending:
             self._pending.popleft().result()
-        for raster in self._rasters:
+        for raster, _ in self._rasters:
             raster.finish()
-        for raster in self._rasters:
+        for raster, _ in self._rasters:
             raster.commit()
 
     def _write(self, result: Result) -> None:
-        parts = (result.codes, result.confidence, result.probabilities)
-        present: Iterable[npt.NDArray[np.uint8]] = (part for part in parts if part is not None)
-        for raster, values in zip(self._rasters, present, strict=True):
-            raster.write(result.window, values)
+        for raster, part in self._rasters:
+            raster.write(result.window, part(result))
 
 
 def _tags(inference: Inference) -> dict[str, str]:
@@ -280,9 +265,8 @@ def _summary(
     outputs: Outputs,
     counts: npt.NDArray[np.int64],
     seconds: float,
-    margin: int | None,
 ) -> Prediction:
-    card, scene, plan = inference.model.card, inference.scene, inference.plan
+    card, scene = inference.model.card, inference.scene
     pixels = {item.name: int(counts[item.code]) for item in card.class_table}
     resolution = inference.resolution
     return Prediction(
@@ -297,8 +281,8 @@ def _summary(
         nodata=scene.provenance.nodata,
         device=str(inference.model.device),
         precision=str(inference.dtype).removeprefix("torch."),
-        patch=max(span.size for span in (*plan.rows, *plan.columns)),
-        margin=card.margin if margin is None else margin,
+        patch=inference.largest_patch,
+        margin=inference.margin,
         resolution=None if resolution is None else (resolution[0] * resolution[1]) ** 0.5,
         pixels=pixels | {"nodata": int(counts[NODATA])},
         seconds=seconds,

@@ -10,57 +10,38 @@ import click
 from geomask.cli import DEBUG
 
 
-class BandNumbers(click.ParamType):
-    """red=1,green=2,nir=4: band names to 1-based band numbers."""
-
-    name = "NAME=N,…"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, int]:
-        """The mapping; a usage error where the text is no such list."""
-        if isinstance(value, dict):
-            return value
-        bands: dict[str, int] = {}
-        for part in value.split(","):
-            name, equals, number = part.partition("=")
-            if not equals or not name.strip() or not number.strip().isdigit():
-                self.fail(f"{part!r} is not NAME=NUMBER, as in red=1,green=2,nir=4", param, ctx)
-            if name.strip() in bands:
-                self.fail(f"{name.strip()!r} is named twice", param, ctx)
-            bands[name.strip()] = int(number)
-        return bands
+def _band_numbers(
+    ctx: click.Context, param: click.Parameter, text: str | None
+) -> dict[str, int] | None:
+    """red=1,green=2,nir=4 as a mapping from band names to 1-based band numbers."""
+    if text is None:
+        return None
+    bands: dict[str, int] = {}
+    for part in text.split(","):
+        name, equals, number = (piece.strip() for piece in part.partition("="))
+        if not equals or not name or not number.isdigit():
+            raise click.BadParameter(f"{part!r} is not NAME=NUMBER, as in red=1,green=2,nir=4")
+        if name in bands:
+            raise click.BadParameter(f"{name!r} is named twice")
+        bands[name] = int(number)
+    return bands
 
 
-class Nodata(click.ParamType):
-    """A number, nan, or the word none."""
-
-    name = "VALUE|none"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | str:
-        """The number or "none"; a usage error for anything else."""
-        if isinstance(value, float) or value == "none":
-            return value
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a number nor none", param, ctx)
+def _nodata(ctx: click.Context, param: click.Parameter, text: str | None) -> float | str | None:
+    """A number, or the word none."""
+    if text is None or text == "none":
+        return text
+    try:
+        return float(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is neither a number nor none") from error
 
 
-class Names(click.ParamType):
-    """cloud,shadow: names, separated by commas."""
-
-    name = "NAME,…"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """The names, without blanks."""
-        if isinstance(value, tuple):
-            return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+def _names(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+    """cloud,shadow as a tuple of names."""
+    if text is None:
+        return None
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def path_option(*names: str, **attributes: Any) -> Any:
@@ -100,8 +81,23 @@ device_option = click.option(
     metavar="auto|cpu|cuda|cuda:N|mps",
     help="Where the network runs.",
 )
+bands_option = click.option(
+    "--bands",
+    callback=_band_numbers,
+    metavar="NAME=N,…",
+    help="Which band is which, as in red=1,green=2,nir=4, where the file does not say.",
+)
+nodata_option = click.option(
+    "--nodata",
+    callback=_nodata,
+    metavar="VALUE|none",
+    help="The digital number of pixels that were not measured.",
+)
 classes_option = click.option(
-    "--classes", type=Names(), help="Classes to turn into polygons. [default: all but clear]"
+    "--classes",
+    callback=_names,
+    metavar="NAME,…",
+    help="Classes to turn into polygons. [default: all but clear]",
 )
 min_area_option = click.option(
     "--min-area",

@@ -168,7 +168,7 @@ class Scene:
 
 def _measured(values: npt.NDArray[np.generic], nodata: float | None) -> npt.NDArray[np.bool_]:
     """bool of `values`' shape: finite, and not the nodata value."""
-    measured = np.isfinite(values)
+    measured: npt.NDArray[np.bool_] = np.isfinite(values)
     if nodata is not None and np.isfinite(nodata):
         # Compared in the file's own dtype: a float32 nodata such as -3.4e38 is not its double.
         measured &= values != np.asarray(nodata).astype(values.dtype)

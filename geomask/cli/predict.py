@@ -1,0 +1,185 @@
+"""`geomask predict`: a scene to a mask, and to polygons where asked for."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geomask.cli import options
+
+if TYPE_CHECKING:
+    from geomask.predict import Prediction
+    from geomask.vectorize import VectorSummary
+
+
+@click.command("predict", short_help="A scene to a mask, and to polygons.")
+@click.argument("scene")
+@options.path_option("--out", required=True, help="The mask to write, a GeoTIFF.")
+@options.path_option("--shp", help="Also write polygons here (.shp or .gpkg).")
+@options.path_option("--confidence", help="Also write the chosen class's percent here.")
+@options.path_option("--probabilities", help="Also write every class's percent here.")
+@options.model_option
+@options.bands_option
+@click.option("--sensor", help="sentinel2, liss4 or landsat: whose band names these are.")
+@click.option("--scale", type=float, help="reflectance = DN * SCALE + OFFSET, if not in the file.")
+@click.option("--offset", type=float, help="See --scale.")
+@options.nodata_option
+@options.device_option
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto")
+@click.option("--patch", type=click.IntRange(min=1), help="Side the network reads at most, pixels.")
+@click.option("--margin", type=click.IntRange(min=0), help="Pixels around a patch's core.")
+@click.option("--batch", type=click.IntRange(min=1), help="Patches per forward pass.")
+@click.option("--readers", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--resolution", type=float, metavar="M", help="Pixel size of inference, metres.")
+@click.option("--compress", type=click.Choice(["deflate", "zstd"]), default="deflate")
+@options.classes_option
+@options.min_area_option
+@options.connectivity_option
+@options.per_class_option
+@options.overwrite_option
+@click.option("--dry-run", is_flag=True, help="Say what would be read, applied and spent; stop.")
+@options.json_option
+@options.quiet_option
+@options.debug_option
+def command(**given: Any) -> None:
+    """Classify SCENE into clear, cloud, shadow and snow.
+
+    SCENE is any raster GDAL opens: GeoTIFF, COG, VRT, JPEG 2000; a path, https:// or s3://. Bands
+    are found by their descriptions (blue, B02, nir …) or named with --bands. The mask lies on
+    the scene's own grid; 255 is nodata.
+
+    \b
+    geomask predict scene.tif --out mask.tif --shp clouds.shp
+    geomask predict stack.tif --bands green=1,red=2,nir=3 --scale 0.0001 --out mask.tif
+    """
+    from geomask.cli.console import print_json
+
+    job = _Job(given)
+    if given["dry_run"]:
+        job.describe()
+        return
+    prediction, polygons = job.run()
+    if given["as_json"]:
+        summary = prediction.to_json()
+        print_json(summary | {"polygons": None if polygons is None else polygons.to_json()})
+    elif not given["quiet"]:
+        _print_summary(prediction, polygons, job.seconds)
+
+
+class _Job:
+    """The command's options sorted by who takes them: the scene, the network, the polygons."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        def take(*names: str) -> dict[str, Any]:
+            return {name: given[name] for name in names}
+
+        self.path: str = given["scene"]
+        self.mask: Path = given["out"]
+        self.shp: Path | None = given["shp"]
+        self.quiet = given["quiet"] or given["as_json"]
+        self.as_json: bool = given["as_json"]
+        self.model: str = given["model"]
+        self.device: str = given["device"]
+        self.stated = take("bands", "sensor", "scale", "offset", "nodata")
+        self.network = take("precision", "patch", "margin", "batch", "resolution")
+        self.rasters = take("confidence", "probabilities")
+        self.running = take("readers", "compress", "overwrite")
+        self.tracing = take("classes", "min_area", "connectivity", "per_class", "overwrite")
+        self.started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since the command began."""
+        return time.perf_counter() - self.started
+
+    def run(self) -> tuple[Prediction, VectorSummary | None]:
+        """Predict, then trace; what could refuse the polygons is asked before any work."""
+        from geomask.checkpoint import load_model
+        from geomask.cli.console import progress_bar
+        from geomask.device import choose_device
+        from geomask.predict import predict_scene
+        from geomask.scene import open_scene
+        from geomask.vectorize import check_vectors, vectorize_mask
+
+        with open_scene(self.path, **self.stated) as scene:
+            model = load_model(self.model, choose_device(self.device))
+            if self.shp is not None:
+                check_vectors(self.shp, scene.grid, model.card.class_table, **self.tracing)
+            with progress_bar(Path(self.path).name, quiet=self.quiet) as progress:
+                prediction = predict_scene(
+                    scene,
+                    self.mask,
+                    model=model,
+                    progress=progress,
+                    **self.network,
+                    **self.rasters,
+                    **self.running,
+                )
+        if self.shp is None:
+            return prediction, None
+        confidence = self.rasters["confidence"]
+        return prediction, vectorize_mask(
+            self.mask, self.shp, confidence=confidence, **self.tracing
+        )
+
+    def describe(self) -> None:
+        """Print what a run would read, apply and spend, and touch nothing."""
+        from geomask.checkpoint import load_model
+        from geomask.cli.console import megabytes, print_facts, print_json
+        from geomask.device import choose_device
+        from geomask.estimate import estimate
+        from geomask.inference import prepare
+        from geomask.predict import Outputs, check_outputs
+        from geomask.scene import open_scene
+
+        check_outputs(
+            Outputs(self.mask, **self.rasters), self.path, overwrite=self.running["overwrite"]
+        )
+        with open_scene(self.path, **self.stated) as scene:
+            model = load_model(self.model, choose_device(self.device))
+            about = estimate(prepare(scene, model, **self.network))
+        if self.as_json:
+            print_json(about.to_json())
+            return
+        resolution = about.resolution
+        metres = "native pixels" if resolution is None else f"{resolution[0]:.4g} m"
+        print_facts(
+            [
+                ("scene", f"{about.scene} ({about.kind})"),
+                ("grid", f"{about.width} x {about.height} pixels, {about.crs or 'no CRS'}"),
+                ("bands", ", ".join(f"{k} ({v})" for k, v in about.bands.items())),
+                ("radiometry", about.radiometry),
+                ("nodata", about.nodata),
+                ("model", f"{about.model} on {about.device}, {about.precision}"),
+                ("patches", f"{about.patches} of at most {about.patch} pixels, at {metres}"),
+                ("would write", ", ".join(str(p) for p in self._targets())),
+                ("time", f"about {about.seconds:.0f} s, from one patch, start-up not counted"),
+                ("memory", f"about {megabytes(about.memory)} at the peak"),
+            ]
+        )
+
+    def _targets(self) -> list[Path]:
+        paths = [self.mask, self.shp, *self.rasters.values()]
+        return [path for path in paths if path is not None]
+
+
+def _print_summary(prediction: Prediction, polygons: VectorSummary | None, seconds: float) -> None:
+    from geomask.cli.console import megabytes, print_facts
+
+    total = sum(prediction.pixels.values())
+    facts = [(name, f"{share:.2f} %") for name, share in prediction.percent.items()]
+    facts.append(("nodata", f"{100 * prediction.pixels['nodata'] / total:.2f} % of the scene"))
+    if polygons is not None:
+        counts = ", ".join(f"{count} {name}" for name, count in polygons.counts.items())
+        facts.append(("polygons", counts))
+    facts += [
+        ("radiometry", prediction.radiometry),
+        ("nodata rule", prediction.nodata),
+        ("model", f"{prediction.model} on {prediction.device}, {prediction.precision}"),
+        ("time", f"{seconds:.1f} s ({prediction.seconds:.1f} s for the mask)"),
+        ("peak memory", megabytes(prediction.peak_memory)),
+    ]
+    print_facts(facts)

@@ -1,0 +1,63 @@
+"""Reading a patch: the scene's pixels on the inference grid, reflected beyond its edges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from rasterio.windows import Window
+
+from geomask.resample import Taps, resample, taps
+from geomask.scene import Scene
+from geomask.tiling import Patch, Span, reflect
+
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
+
+
+def read_patch(scene: Scene, patch: Patch, bands: Sequence[str]) -> tuple[Floats, Bools]:
+    """A patch of a scene, ready for the network, and which pixels of its core were measured.
+
+    Returns reflectance, float32 (bands, patch.read.height, patch.read.width), NaN where not
+    measured; and valid, bool, of the core's shape on the mask's grid, True where every one of
+    `bands` was measured. Safe in any thread. Raises SceneError for a file that is damaged.
+    """
+    height, width = scene.grid.shape
+    rows = _axis_taps(patch.rows, patch.scale[0], height)
+    columns = _axis_taps(patch.columns, patch.scale[1], width)
+    # The core's own pixels are read as well: whether they are valid is asked of each.
+    top, bottom = _reach(rows, patch.rows)
+    left, right = _reach(columns, patch.columns)
+    image, valid = scene.read(Window(left, top, right - left, bottom - top), bands)
+    core = valid[_core(patch.rows, top), _core(patch.columns, left)]
+    if patch.scale == (1.0, 1.0):
+        rows_read, columns_read = rows.index[:, 0] - top, columns.index[:, 0] - left
+        if not (_is_all(rows_read, bottom - top) and _is_all(columns_read, right - left)):
+            image = image[:, rows_read[:, None], columns_read]
+        return image, core
+    return resample(image, rows.shifted(top), columns.shifted(left)), core
+
+
+def _axis_taps(span: Span, scale: float, length: int) -> Taps:
+    """Where a span's inference pixels come from, among the scene's `length` pixels of an axis."""
+    outputs = reflect(span.read, span.size, max(1, math.ceil(length * scale)))
+    if scale == 1.0:
+        return Taps(outputs[:, None], np.ones((span.size, 1), np.float32))
+    return taps(outputs, 1 / scale, length)
+
+
+def _reach(axis: Taps, span: Span) -> tuple[int, int]:
+    """The first scene pixel, and one past the last, that a span draws on or writes."""
+    return min(axis.start, span.write), max(axis.stop, span.write + span.length)
+
+
+def _core(span: Span, origin: int) -> slice:
+    return slice(span.write - origin, span.write - origin + span.length)
+
+
+def _is_all(index: Indices, length: int) -> bool:
+    """Whether indices are 0, 1 … length - 1, so that nothing needs to be picked out."""
+    return index.size == length and bool((index == np.arange(length)).all())

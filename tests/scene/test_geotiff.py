@@ -1,0 +1,214 @@
+"""Invariants 6 and 9 in the reader: nodata is not clear, radiometry is stated, not guessed."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.windows import Window
+
+from geomask import open_scene
+from geomask.errors import BandError, GeomaskWarning, OptionError, SceneError
+from tests.conftest import random_dn, write_scene
+
+ALL = ("red", "green", "nir")
+
+
+def read_all(path: Path, bands: tuple[str, ...] = ALL, **stated: Any) -> tuple[Any, Any]:
+    with open_scene(path, **stated) as scene:
+        return scene.read(Window(0, 0, scene.grid.width, scene.grid.height), bands)
+
+
+def test_scale_and_offset_of_the_file_are_applied(tmp_path: Path) -> None:
+    values = random_dn(5, 7)
+    path = write_scene(tmp_path / "a.tif", values, scale=1e-4, offset=-0.1)
+    reflectance, valid = read_all(path)
+    np.testing.assert_allclose(reflectance, values * 1e-4 - 0.1, atol=1e-6)
+    assert reflectance.dtype == np.float32
+    assert valid.all()
+    with open_scene(path) as scene:
+        assert scene.radiometry(ALL) == (
+            "reflectance = DN * 0.0001 + -0.1 (GDAL scale and offset of the file)"
+        )
+
+
+def test_the_user_overrules_the_file(tmp_path: Path) -> None:
+    values = random_dn(5, 7)
+    path = write_scene(tmp_path / "a.tif", values, scale=1e-4, offset=-0.1)
+    reflectance, _ = read_all(path, scale=2e-4)
+    np.testing.assert_allclose(reflectance, values * 2e-4, atol=1e-6)
+    reflectance, _ = read_all(path, offset=0.0)
+    np.testing.assert_allclose(reflectance, values * 1e-4, atol=1e-6)
+
+
+def test_nothing_stated_is_a_named_default_and_a_warning(tmp_path: Path) -> None:
+    values = random_dn(5, 7)
+    path = write_scene(tmp_path / "a.tif", values, scale=None)
+    with pytest.warns(GeomaskWarning, match="need --scale 0.0001 --offset -0.1"):
+        scene = open_scene(path)
+    reflectance, _ = scene.read(Window(0, 0, 7, 5), ALL)
+    np.testing.assert_allclose(reflectance, values * 1e-4, atol=1e-6)
+    assert "default: DN * 0.0001" in scene.radiometry(ALL)
+    scene.close()
+
+
+def test_an_offset_alone_is_added_to_the_default_scale(tmp_path: Path) -> None:
+    values = random_dn(5, 7)
+    path = write_scene(tmp_path / "a.tif", values, scale=None)
+    reflectance, _ = read_all(path, offset=-0.1)
+    np.testing.assert_allclose(reflectance, values * 1e-4 - 0.1, atol=1e-6)
+
+
+def test_eight_bit_values_are_not_guessed_at(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", (random_dn(5, 7) // 50).astype("uint8"), scale=None)
+    with pytest.raises(SceneError, match="state it with --scale and --offset"):
+        open_scene(path)
+    assert read_all(path, scale=1 / 255)[1].any()
+
+
+def test_liss4_digital_numbers_are_not_guessed_at(tmp_path: Path) -> None:
+    path = write_scene(
+        tmp_path / "a.tif", random_dn(5, 7), bands=("BAND3", "BAND2", "BAND4"), scale=None
+    )
+    with pytest.raises(SceneError, match="LISS-4 digital numbers"):
+        open_scene(path, sensor="liss4")
+
+
+def test_a_pixel_missing_in_any_band_is_not_valid_and_only_those(tmp_path: Path) -> None:
+    values = random_dn(6, 6)
+    values[0, 1, 1] = values[1, 2, 2] = values[:, 3, 3] = 0
+    path = write_scene(tmp_path / "a.tif", values, nodata=0)
+    reflectance, valid = read_all(path)
+    expected = np.ones((6, 6), dtype=bool)
+    expected[[1, 2, 3], [1, 2, 3]] = False
+    np.testing.assert_array_equal(valid, expected)
+    np.testing.assert_array_equal(np.isnan(reflectance).any(axis=0), ~expected)
+    _, valid = read_all(path, bands=("green", "nir"))
+    assert valid[1, 1], "a band that is not read has no say"
+
+
+def test_saturated_pixels_are_measured(tmp_path: Path) -> None:
+    values = np.full((3, 4, 4), 65535, dtype=np.uint16)
+    assert read_all(write_scene(tmp_path / "a.tif", values))[1].all()
+
+
+@pytest.mark.parametrize("nodata", [np.nan, -9999.0, -3.4028234663852886e38, None])
+def test_float_nodata_nan_and_infinity_are_not_measured(
+    tmp_path: Path, nodata: float | None
+) -> None:
+    values = (random_dn(4, 4) / 1e4).astype(np.float32)
+    values[0, 0, 0] = np.nan
+    values[1, 1, 1] = np.inf
+    values[2, 2, 2] = -np.inf
+    if nodata is not None:
+        values[2, 3, 3] = nodata
+    path = write_scene(tmp_path / "a.tif", values, nodata=nodata, scale=0.5)
+    _, valid = read_all(path)
+    assert (~valid).sum() == (3 if nodata is None else 4)
+
+
+def test_zero_everywhere_is_nodata_where_the_file_is_silent(tmp_path: Path) -> None:
+    values = random_dn(4, 4)
+    values[:, 0, 0] = 0
+    values[0, 1, 1] = 0
+    path = write_scene(tmp_path / "a.tif", values, nodata=None)
+    with pytest.warns(GeomaskWarning, match="0 in every band"):
+        scene = open_scene(path)
+    _, valid = scene.read(Window(0, 0, 4, 4), ALL)
+    assert not valid[0, 0]
+    assert valid[1, 1]
+    assert "default" in scene.provenance.nodata
+    scene.close()
+    assert read_all(path, nodata="none")[1].all()
+    assert not read_all(path, nodata=0)[1][1, 1]
+
+
+def test_an_internal_mask_is_obeyed(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", random_dn(4, 4), nodata=None)
+    keep = np.ones((4, 4), dtype=np.uint8)
+    keep[2, 1] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(keep * 255)
+    _, valid = read_all(path)
+    np.testing.assert_array_equal(valid, keep == 1)
+
+
+def test_complex_data_are_refused(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", random_dn(4, 4).astype("complex64"), nodata=None)
+    with pytest.raises(SceneError, match="complex64"):
+        open_scene(path)
+
+
+def test_bands_can_be_named_by_number(tmp_path: Path) -> None:
+    values = random_dn(4, 4)
+    path = write_scene(tmp_path / "a.tif", values, bands=(None, None, None))
+    with open_scene(path, bands={"B08": 1, "green": 2, "red": 3}) as scene:
+        reflectance, _ = scene.read(Window(0, 0, 4, 4), ("nir", "red"))
+    np.testing.assert_allclose(reflectance, values[[0, 2]] * 1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("bands", "complaint"),
+    [
+        ({"red": 4}, "has bands 1 to 3, so no red=4"),
+        ({"red": 0}, "no red=0"),
+        ({"mauve": 1}, "'mauve' names no band"),
+        ({"red": 1, "B04": 2}, "more than one band is called red"),
+    ],
+)
+def test_wrong_band_numbers_are_refused(
+    scene_file: Path, bands: dict[str, int], complaint: str
+) -> None:
+    with pytest.raises(BandError, match=complaint):
+        open_scene(scene_file, bands=bands)
+
+
+def test_two_bands_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", random_dn(4, 4), bands=("red", "B04", "nir"))
+    with pytest.raises(BandError, match="more than one band is called red"):
+        open_scene(path)
+
+
+def test_a_band_that_is_not_there_is_told_with_those_that_are(scene_file: Path) -> None:
+    with open_scene(scene_file) as scene, pytest.raises(BandError, match=r"no band 'swir16'.*red"):
+        scene.read(Window(0, 0, 1, 1), ("swir16",))
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [("absent.tif", "no such file"), ("", "is a folder"), ("text.tif", "not a raster")],
+)
+def test_what_is_no_raster_is_refused(tmp_path: Path, name: str, complaint: str) -> None:
+    (tmp_path / "text.tif").write_text("hello")
+    with pytest.raises(SceneError, match=complaint):
+        open_scene(tmp_path / name)
+
+
+def test_no_crs_is_a_warning(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = write_scene(
+            tmp_path / "a.tif", random_dn(4, 4), crs=None, transform=rasterio.Affine.identity()
+        )
+    with pytest.warns(GeomaskWarning, match="native pixels"):
+        open_scene(path).close()
+
+
+@pytest.mark.parametrize(
+    ("stated", "complaint"),
+    [
+        ({"sensor": "modis"}, "unknown sensor"),
+        ({"scale": 0.0}, "scale 0"),
+        ({"scale": float("nan")}, "not a finite number"),
+        ({"nodata": "maybe"}, "neither a number nor"),
+    ],
+)
+def test_what_the_user_states_is_checked(
+    scene_file: Path, stated: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(OptionError, match=complaint):
+        open_scene(scene_file, **stated)
