@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from geomask.classes import DEFAULT_CLASSES, NODATA, ClassTable, MaskClass
 from geomask.errors import MaskError
 from geomask.grid import Grid
-from geomask.raster import GDAL_OPTIONS, Layout, grid_of, open_raster
+from geomask.raster import GDAL_ERRORS, GDAL_OPTIONS, Layout, grid_of, open_raster
 
 CLASSES_TAG = "GEOMASK_CLASSES"
 """File tag with the class table: a JSON list of {"code", "name", "color"}."""
@@ -66,7 +65,7 @@ class MaskReader:
             window = Window(0, top, self.grid.width, min(rows, self.grid.height - top))
             try:
                 strip: npt.NDArray[np.uint8] = self.dataset.read(1, window=window)
-            except RasterioError as error:
+            except GDAL_ERRORS as error:
                 raise MaskError(f"{self.path}: cannot be read to its end: {error}") from error
             yield strip
 

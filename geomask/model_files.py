@@ -44,7 +44,10 @@ def list_models() -> Iterator[tuple[str, Path]]:
 
 
 def _model_folders() -> Iterator[Path]:
-    yield Path(str(files("geomask.models")))
+    try:
+        yield Path(str(files("geomask.models")))
+    except ModuleNotFoundError:  # run from a checkout that is not installed
+        yield Path(__file__).parent.parent / "models"
     for part in os.environ.get("GEOMASK_MODELS", "").split(os.pathsep):
         if part and Path(part).is_dir():
             yield Path(part)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 import rasterio.shutil
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
@@ -22,6 +25,9 @@ from rasterio.windows import Window
 from geomask.errors import GeomaskError, OptionError, OutputError, SceneError
 from geomask.grid import Grid
 from geomask.output import Staged
+
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)
+"""What rasterio raises when GDAL fails; the second escapes from some of its calls."""
 
 COMPRESSIONS = ("deflate", "zstd")
 
@@ -44,7 +50,7 @@ def open_raster(
     with _quiet():
         try:
             dataset = rasterio.open(path)
-        except (RasterioError, ValueError) as problem:
+        except (*GDAL_ERRORS, ValueError) as problem:
             raise error(f"{path}: {_why(path, problem)}") from problem
     # Not `with dataset`: that ties GDAL's environment to this thread, and readers are closed by
     # another one than opened them.
@@ -127,6 +133,7 @@ class RasterWriter:
             "bigtiff": "if_safer",
             "num_threads": "all_cpus",
         }
+        self._written: list[tuple[Window, int]] = []
         self._staged = Staged(self.target)
         self._work = self._staged.folder / "work.tif"
         try:
@@ -138,15 +145,31 @@ class RasterWriter:
 
     def write(self, window: Window, values: npt.NDArray[np.uint8]) -> None:
         """Write uint8 (bands, rows, columns), or (rows, columns) for a single band."""
+        values = np.ascontiguousarray(values if values.ndim == 3 else values[None])
         with self._errors():
-            self._dataset.write(values if values.ndim == 3 else values[None], window=window)
+            self._dataset.write(values, window=window)
+        self._written.append((window, zlib.crc32(values.data)))
 
     def finish(self) -> None:
-        """Complete the file, overviews included, beside its target."""
+        """Complete the file, overviews included, beside its target, and read it back."""
         with self._errors():
             self._dataset.close()
             rasterio.shutil.copy(self._work, self._staged.path, **self._copy_options)
-        self._work.unlink()
+            self._work.unlink()
+            self._read_back()
+
+    def _read_back(self) -> None:
+        """Compare the file with what was written: GDAL says nothing of a disk that fills up
+        while a file is closed, or while the COG driver's threads compress."""
+        with _quiet(), rasterio.open(self._staged.path) as dataset:
+            for window, checksum in self._written:
+                if zlib.crc32(dataset.read(window=window)) != checksum:
+                    raise OSError(errno.EIO, "what was written does not read back")
+            levels = range(len(dataset.overviews(1)))
+        for level in levels:
+            with _quiet(), rasterio.open(self._staged.path, overview_level=level) as overview:
+                for _, window in overview.block_windows(1):
+                    overview.read(window=window)
 
     def commit(self) -> None:
         """Move the finished file into place."""
@@ -156,7 +179,7 @@ class RasterWriter:
         """Drop everything written so far; safe to call twice, or after `finish`."""
         try:
             self._dataset.close()
-        except RasterioError:
+        except GDAL_ERRORS:
             pass  # it is thrown away all the same
         finally:
             self._staged.discard()
@@ -165,7 +188,7 @@ class RasterWriter:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (RasterioError, OSError) as error:
+        except (*GDAL_ERRORS, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
             raise OutputError(
                 f"{self.target}: could not be written: {reason or error} (is the disk full?)"

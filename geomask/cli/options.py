@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from geomask.cli import DEBUG
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _band_numbers(
@@ -44,7 +47,7 @@ def _names(ctx: click.Context, param: click.Parameter, text: str | None) -> tupl
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def path_option(*names: str, **attributes: Any) -> Any:
+def path_option(*names: str, **attributes: Any) -> Callable[[_Function], _Function]:
     """An option that holds the path of a file."""
     return click.option(*names, type=click.Path(path_type=Path), **attributes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -87,7 +87,8 @@ class _Job:
         self.network = take("precision", "patch", "margin", "batch", "resolution")
         self.rasters = take("confidence", "probabilities")
         self.running = take("readers", "compress", "overwrite")
-        self.tracing = take("classes", "min_area", "connectivity", "per_class", "overwrite")
+        self.tracing = take("classes", "min_area", "per_class", "overwrite")
+        self.connectivity: Literal[4, 8] = given["connectivity"]
         self.started = time.perf_counter()
 
     @property
@@ -107,7 +108,13 @@ class _Job:
         with open_scene(self.path, **self.stated) as scene:
             model = load_model(self.model, choose_device(self.device))
             if self.shp is not None:
-                check_vectors(self.shp, scene.grid, model.card.class_table, **self.tracing)
+                check_vectors(
+                    self.shp,
+                    scene.grid,
+                    model.card.class_table,
+                    **self.tracing,
+                    inputs=[self.path],
+                )
             with progress_bar(Path(self.path).name, quiet=self.quiet) as progress:
                 prediction = predict_scene(
                     scene,
@@ -122,7 +129,11 @@ class _Job:
             return prediction, None
         confidence = self.rasters["confidence"]
         return prediction, vectorize_mask(
-            self.mask, self.shp, confidence=confidence, **self.tracing
+            self.mask,
+            self.shp,
+            confidence=confidence,
+            connectivity=self.connectivity,
+            **self.tracing,
         )
 
     def describe(self) -> None:

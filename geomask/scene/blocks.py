@@ -19,11 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from rasterio.enums import MaskFlags
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from geomask.errors import SceneError
-from geomask.raster import open_raster
+from geomask.raster import GDAL_ERRORS, open_raster
 
 UNIT_ROWS, UNIT_COLUMNS = 256, 1024
 """A unit is made of whole blocks and has at least so many pixels, where the raster has them:
@@ -128,7 +127,7 @@ class BlockReader:
         try:
             values = dataset.read(self.indexes, window=window, out_dtype=self._dtype)
             masked = dataset.dataset_mask(window=window) == 0 if self._has_mask else None
-        except RasterioError as error:
+        except GDAL_ERRORS as error:
             raise SceneError(
                 f"{self.path}: cannot be read at rows {top} to {top + height}; "
                 f"the file is cut short or damaged ({error})"

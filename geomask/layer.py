@@ -1,0 +1,170 @@
+"""A file of polygons being written: fields, formats, and pixels turned into coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import fiona
+import numpy as np
+import numpy.typing as npt
+import shapely
+from fiona._err import CPLE_BaseError
+from fiona.errors import FionaError
+
+from geomask.errors import OptionError, OutputError
+from geomask.grid import Grid
+from geomask.output import Staged
+
+DRIVERS = {".shp": "ESRI Shapefile", ".gpkg": "GPKG"}
+"""The formats polygons are written in, by suffix."""
+
+_CHUNK = 2000  # polygons that are Python objects at a time
+_FAILURES = (FionaError, CPLE_BaseError, OSError, RuntimeError)  # what fiona raises for GDAL's
+
+
+def check_format(path: Path) -> None:
+    """Raises OptionError where no format is known by the path's suffix."""
+    if path.suffix not in DRIVERS:
+        known = " or ".join(DRIVERS)
+        raise OptionError(
+            f"{path}: polygons are written to {known}, not to {path.suffix or 'no suffix'}"
+        )
+
+
+@dataclass(frozen=True)
+class Features:
+    """Polygons and their fields, as columns.
+
+    geometries: object (n,), in pixel coordinates. codes: uint8 (n,), mask codes.
+    areas: float64 (n,), square metres; None where nothing says metres.
+    confidence: float64 (n,), percent, NaN where unknown; None for a layer without the field.
+    """
+
+    geometries: npt.NDArray[Any]
+    codes: npt.NDArray[np.uint8]
+    areas: npt.NDArray[np.float64] | None
+    confidence: npt.NDArray[np.float64] | None
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def where(self, chosen: npt.NDArray[np.bool_] | slice) -> Features:
+        """Those that are chosen: by a slice or by bool (n,)."""
+        return Features(
+            self.geometries[chosen],
+            self.codes[chosen],
+            None if self.areas is None else self.areas[chosen],
+            None if self.confidence is None else self.confidence[chosen],
+        )
+
+
+class Layer:
+    """A polygon layer open for writing; as a context manager it is complete on leaving.
+
+    staged: where it is written, of a suffix in `DRIVERS`. grid: gives the CRS and the pixels'
+    coordinates. names: class name by mask code. multi: whether there may be MultiPolygons.
+    Raises OutputError where the file cannot be written.
+    """
+
+    def __init__(
+        self, staged: Staged, grid: Grid, names: Mapping[int, str], *, multi: bool, confidence: bool
+    ) -> None:
+        self.target = staged.target
+        self.names = names
+        self.transform = grid.transform
+        driver = DRIVERS[staged.path.suffix]
+        shapefile = driver == "ESRI Shapefile"
+        # A shapefile's polygons are multipart anyway and its type has one name.
+        self.multi = multi and not shapefile
+        width = max(32, *(len(name.encode()) for name in names.values()))
+        fields = {"class_id": "int:4", "class": f"str:{width}", "area_m2": "float:20.2"}
+        if confidence:
+            fields["conf"] = "float:6.2"
+        schema = {"geometry": "MultiPolygon" if self.multi else "Polygon", "properties": fields}
+        crs = {} if grid.crs is None else {"crs_wkt": grid.crs.to_wkt()}
+        options = {"encoding": "UTF-8"} if shapefile else {}
+        try:
+            self.collection = fiona.open(
+                staged.path, "w", driver=driver, schema=schema, **crs, **options
+            )
+        except _FAILURES as error:
+            raise OutputError(f"{self.target}: {_why(error)}") from error
+
+    def write(self, features: Features) -> None:
+        """Append features."""
+        for start in range(0, len(features), _CHUNK):
+            part = features.where(slice(start, start + _CHUNK))
+            try:
+                self.collection.writerecords(self._records(part))
+            except _FAILURES as error:
+                raise OutputError(f"{self.target}: {_why(error)}") from error
+
+    def _records(self, features: Features) -> Iterator[dict[str, Any]]:
+        columns = {
+            "class_id": features.codes.tolist(),
+            "class": [self.names[code] for code in features.codes.tolist()],
+            "area_m2": _nullable(features.areas, len(features.codes)),
+        }
+        if features.confidence is not None:
+            columns["conf"] = _nullable(features.confidence, len(features.codes))
+        rows = zip(*columns.values(), strict=True)
+        for polygons, row in zip(self._coordinates(features.geometries), rows, strict=True):
+            if self.multi or len(polygons) > 1:
+                geometry = {"type": "MultiPolygon", "coordinates": polygons}
+            else:
+                geometry = {"type": "Polygon", "coordinates": polygons[0]}
+            yield {
+                "type": "Feature",
+                "geometry": geometry,
+                "properties": dict(zip(columns, row, strict=True)),
+            }
+
+    def _coordinates(self, geometries: npt.NDArray[Any]) -> Iterator[list[Any]]:
+        """GeoJSON's nested coordinates of each geometry, as a MultiPolygon, in the CRS.
+
+        Taken from columns of all of them: shapely's `mapping` takes half as long again as fiona.
+        """
+        parts, part_of = shapely.get_parts(geometries, return_index=True)
+        _, pixels, (ring_offsets, part_offsets) = shapely.to_ragged_array(parts)
+        t, column, row = self.transform, pixels[:, 0], pixels[:, 1]
+        x, y = t.a * column + t.b * row + t.c, t.d * column + t.e * row + t.f
+        points = list(zip(x.tolist(), y.tolist(), strict=True))
+        ends = ring_offsets.tolist()
+        rings = [points[a:b] for a, b in pairwise(ends)]
+        ends = part_offsets.tolist()
+        polygons = [rings[a:b] for a, b in pairwise(ends)]
+        ends = np.searchsorted(part_of, np.arange(len(geometries) + 1)).tolist()
+        yield from (polygons[a:b] for a, b in pairwise(ends))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.collection.close()
+        except _FAILURES as failure:
+            if error is None:
+                raise OutputError(f"{self.target}: {_why(failure)}") from failure
+
+
+def _nullable(values: npt.NDArray[np.float64] | None, n: int) -> list[float | None]:
+    if values is None:
+        return [None] * n
+    return [None if value != value else value for value in values.tolist()]
+
+
+def _why(error: Exception) -> str:
+    """One clause on why writing failed, without the record that fiona shows with it."""
+    text = str(error).removeprefix("GDAL Error: ").removeprefix("b'")
+    text = " ".join(text.split(" Failed to write record")[0].split()).rstrip(".'")
+    return f"could not be written ({text}); is there room on the disk?"

@@ -1,0 +1,128 @@
+"""Augmentation of a batch on its device: geometry through kornia, radiometry by plain arithmetic.
+
+Absent bands stay absent: reflectance is NaN there before and after.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from geomask.training.chips import IGNORE
+from geomask.training.recipe import AugmentTable, BandSet
+
+HAZE_SPECTRUM = {"coastal": 1.15, "blue": 1.0, "green": 0.8, "red": 0.65, "nir": 0.45}
+"""Path reflectance of haze relative to blue, about (wavelength / 490 nm)^-1.4, between molecules
+(-4) and coarse dust (0); bands that are not listed get `HAZE_ELSEWHERE`."""
+
+HAZE_ELSEWHERE = 0.15
+
+VISIBLE = ("blue", "green", "red")
+
+
+class Augment:
+    """Varies a batch: (image, labels) larger than a patch in, (image, labels) of a patch out.
+
+    image: float32 (N, bands, H, W), reflectance, NaN where absent. labels: int64 (N, H, W), 255
+    ignored. The same generator state gives the same result on the same device.
+    """
+
+    def __init__(
+        self, table: AugmentTable, bands: Sequence[str], band_sets: Sequence[BandSet], patch: int
+    ) -> None:
+        self.table = table
+        self.patch = patch
+        self.haze = torch.tensor([HAZE_SPECTRUM.get(band, HAZE_ELSEWHERE) for band in bands])
+        self.visible = torch.tensor([band in VISIBLE for band in bands])
+        sets = band_sets or [BandSet(bands=tuple(bands))]
+        self.kept = torch.tensor([[band in choice.bands for band in bands] for choice in sets])
+        self.weights = torch.tensor([choice.weight for choice in sets])
+
+    def __call__(
+        self, image: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """generator: a CPU generator; numbers are drawn on the CPU, but noise."""
+        image, labels = self.warp(image, labels, generator)
+        image = self.vary(image, generator)
+        return self.drop_bands(image, generator), labels
+
+    def warp(
+        self, image: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Flips, quarter turns, any turn, rescaling and the crop to a patch, in one resampling.
+
+        Bilinear for reflectance, nearest for labels; outside the crop NaN and 255.
+        """
+        from kornia.geometry.transform import warp_affine
+
+        matrix = self._matrices(image.shape, generator).to(image.device)
+        size = (self.patch, self.patch)
+        absent = image.isnan()
+        missing_band = absent.flatten(2).all(dim=2)[:, :, None, None]
+        measured = ~(absent & ~missing_band).any(dim=1, keepdim=True)
+        values = torch.cat([image.nan_to_num(0.0), measured.float()], dim=1)
+        warped = warp_affine(values, matrix, size, mode="bilinear")
+        turned = warp_affine(labels[:, None].float(), matrix, size, mode="nearest")
+        # A pixel blended with one that was not measured is darker than either side of the edge.
+        outside = warped[:, -1:] < 0.999
+        result = warped[:, :-1].masked_fill(outside | missing_band, math.nan)
+        return result, turned[:, 0].round().long().masked_fill(outside[:, 0], IGNORE)
+
+    def _matrices(self, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
+        """float32 (N, 2, 3): crop pixel (x, y) to patch pixel, about the centres of both."""
+        count = shape[0]
+        table = self.table
+
+        def draw(low: float = 0.0, high: float = 1.0) -> torch.Tensor:
+            return low + (high - low) * torch.rand(count, generator=generator)
+
+        turn = (draw() * 4).floor() * (math.pi / 2) * float(table.flips)
+        turn = turn + draw(-math.pi / 4, math.pi / 4) * (draw() < table.rotate_share)
+        flip = torch.where((draw() < 0.5) & table.flips, -1.0, 1.0)
+        scale = draw(*(math.log(limit) for limit in table.rescale)).exp()
+        scale = torch.where(draw() < table.rescale_share, scale, 1.0)
+        cos, sin = torch.cos(turn) * scale, torch.sin(turn) * scale
+        linear = torch.stack([cos * flip, -sin, sin * flip, cos], dim=1).reshape(count, 2, 2)
+        # Whole pixels between the centres: quarter turns then copy pixels instead of blending.
+        room = [(size - self.patch) // 2 for size in (shape[3], shape[2])]
+        middle = (self.patch - 1) / 2
+        centre = torch.tensor([room[0] + middle, room[1] + middle]).reshape(1, 2, 1)
+        return torch.cat([linear, middle - linear @ centre], dim=2)
+
+    def vary(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Gain, offset, haze, noise and 8-bit saturation, each drawn per image."""
+        table = self.table
+        count, bands = image.shape[:2]
+
+        def draw(*size: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
+            values = low + (high - low) * torch.rand(*size, generator=generator)
+            return values.reshape(*size, *[1] * (4 - len(size))).to(image.device)
+
+        gain = draw(count, low=math.log(table.gain[0]), high=math.log(table.gain[1])).exp()
+        gain = gain * (1 + table.band_gain * draw(count, bands, low=-1.0))
+        offset = table.offset * draw(count, low=-1.0)
+        haze = table.haze * draw(count) * (draw(count) < table.haze_share)
+        haze = haze * self.haze.to(image.device)[None, :, None, None]
+        image = image * (gain * (1 - 2 * haze)) + (offset + haze)
+        local = torch.Generator(image.device)
+        local.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+        noise = torch.randn(image.shape, generator=local, device=image.device)
+        image = image + table.noise * draw(count) * noise
+        level = draw(count, low=table.saturate[0], high=table.saturate[1])
+        coarse = (image.clamp(min=0).minimum(level) * (255 / level)).round() * (level / 255)
+        chosen = (draw(count) < table.saturate_share) & self.visible.to(image.device)[
+            None, :, None, None
+        ]
+        return torch.where(chosen, coarse, image)
+
+    def drop_bands(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """One of the band sets per image; the other bands become NaN."""
+        choice = torch.multinomial(
+            self.weights, image.shape[0], replacement=True, generator=generator
+        )
+        kept = self.kept[choice].to(image.device)
+        # An image that has none of the chosen set's bands keeps what it has.
+        seen = (kept & ~image.flatten(2).isnan().all(dim=2)).any(dim=1, keepdim=True)
+        return image.masked_fill(~(kept | ~seen)[:, :, None, None], math.nan)

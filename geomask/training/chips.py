@@ -1,0 +1,224 @@
+"""The chip folder: `<id>.tif`, `<id>_mask.tif`, and a manifest.csv that says which belong together.
+
+Labels on disk are chip codes (`CHIP_LABELS`); a recipe maps them by name to its classes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.windows import Window
+
+from geomask.errors import GeomaskWarning, RecipeError
+from geomask.grid import Grid
+from geomask.raster import open_raster
+from geomask.sensors import common_names
+
+CHIP_LABELS = {"clear": 0, "thick_cloud": 1, "thin_cloud": 2, "shadow": 3, "snow": 4}
+"""Codes of a chip's labels on disk; every other code is ignored."""
+
+IGNORE = 255
+"""Label of a pixel that neither loss nor score counts."""
+
+INTEGER_SCALE = 1e-4
+"""Reflectance per DN of an integer chip without a GDAL scale: the convention of Sentinel-2."""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One labelled image.
+
+    image, mask: files; mask is None for a chip that is known to be cloud-free and has no labels.
+    group: chips of one group never part between training and validation.
+    bands: common name of each band of `image`, None for a band that is not known.
+    shape: (height, width), pixels. gsd: pixel size in metres, None where nothing states it.
+    scales, offsets: reflectance = DN x scale + offset, per band. nodata: DN that means not
+    measured, or None. fields: the manifest's row.
+    """
+
+    id: str
+    image: Path
+    mask: Path | None
+    group: str
+    bands: tuple[str | None, ...]
+    shape: tuple[int, int]
+    gsd: float | None
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+    nodata: float | None = None
+    fields: dict[str, str] = field(default_factory=dict, compare=False)
+
+
+def read_manifest(folder: str | Path, *, labelled: bool = True) -> list[Chip]:
+    """The chips of a folder, in the manifest's order.
+
+    labelled: every chip must have a mask of its own size; otherwise masks are not looked for.
+    Raises RecipeError for a missing or wrong manifest, and for a chip that does not open.
+    """
+    path = Path(folder) / "manifest.csv"
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            columns = reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RecipeError(f"{path}: cannot be read ({reason}); a chip folder has one") from error
+    missing = {"id", "split_group"} - set(columns)
+    if missing:
+        raise RecipeError(
+            f"{path}: has no column {' and '.join(sorted(missing))}; found: "
+            f"{', '.join(columns) or 'nothing'}"
+        )
+    if not rows:
+        raise RecipeError(f"{path}: lists no chips")
+    return [_read_chip(path, row, labelled) for row in rows]
+
+
+def _read_chip(manifest: Path, row: dict[str, str], labelled: bool) -> Chip:
+    name, group = row["id"], row["split_group"]
+    if not name or not group or Path(name).name != name:
+        raise RecipeError(
+            f"{manifest}: id {name!r} with split_group {group!r} is no chip; "
+            "an id is a file's name, and every chip has a group"
+        )
+    image = manifest.parent / f"{name}.tif"
+    mask = manifest.parent / f"{name}_mask.tif" if labelled else None
+    with open_raster(image, RecipeError) as source:
+        bands = common_names(source.descriptions)
+        scales, offsets = _radiometry(source)
+        grid = Grid(source.crs, source.transform, source.width, source.height)
+        nodata = source.nodata
+    if not any(bands):
+        raise RecipeError(f"{image}: no band is named; set band descriptions such as blue or B02")
+    if mask is not None:
+        with open_raster(mask, RecipeError) as source:
+            if source.shape != grid.shape:
+                raise RecipeError(
+                    f"{mask}: is {source.width} x {source.height} pixels, its image "
+                    f"{grid.width} x {grid.height}; they must be the same"
+                )
+    gsd = _gsd(manifest, row, grid)
+    return Chip(
+        name, image, mask, group, bands, grid.shape, gsd, scales, offsets, nodata, dict(row)
+    )
+
+
+def _radiometry(
+    source: rasterio.DatasetReader,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(scales, offsets) per band: GDAL's, or the convention where the file states none."""
+    scales, offsets = tuple(source.scales), tuple(source.offsets)
+    unstated = all(s == 1.0 for s in scales) and all(o == 0.0 for o in offsets)
+    if unstated and all(np.dtype(kind).kind in "iu" for kind in source.dtypes):
+        scales = (INTEGER_SCALE,) * len(scales)
+    return scales, offsets
+
+
+def _gsd(manifest: Path, row: dict[str, str], grid: Grid) -> float | None:
+    """Metres: the number that `gsd_m` begins with, else the grid's mean pixel size."""
+    text = (row.get("gsd_m") or "").strip()
+    if text:
+        number = re.match(r"\d+(\.\d+)?", text)
+        if number is None or float(number[0]) <= 0:
+            raise RecipeError(f"{manifest}: gsd_m of {row['id']} is {text!r}, not metres")
+        return float(number[0])
+    size = grid.pixel_size
+    return None if size is None else (size[0] * size[1]) ** 0.5
+
+
+def split_chips(
+    chips: Iterable[Chip], groups: Sequence[str], share: float = 0.2
+) -> tuple[list[Chip], list[Chip]]:
+    """(training, validation), by group and never by chip; the same for the same chips.
+
+    groups: those to validate on. Where the chips have none of them: `share` of the groups, in
+    the order of their SHA-256, with a warning if `groups` was not empty.
+    Raises RecipeError where there are not two groups to part.
+    """
+    chips = list(chips)
+    names = sorted({chip.group for chip in chips}, key=_digest)
+    if len(names) < 2:
+        raise RecipeError(
+            f"chips have one split_group ({', '.join(names) or 'none'}); training "
+            "needs at least two, one to validate on"
+        )
+    chosen = set(groups) & set(names)
+    if not chosen:
+        chosen = set(names[: min(max(1, round(share * len(names))), len(names) - 1)])
+        if groups:
+            warnings.warn(
+                f"the chips have none of the recipe's data.validation_groups; validating on "
+                f"{', '.join(sorted(chosen))}",
+                GeomaskWarning,
+                stacklevel=2,
+            )
+    if chosen == set(names):
+        raise RecipeError("data.validation_groups names every group; none is left to train on")
+    training = [chip for chip in chips if chip.group not in chosen]
+    return training, [chip for chip in chips if chip.group in chosen]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_image(
+    chip: Chip,
+    bands: Sequence[str],
+    window: Window | None = None,
+    shape: tuple[int, int] | None = None,
+) -> npt.NDArray[np.float32]:
+    """float32 (bands, height, width), reflectance; NaN where a band is absent or not measured.
+
+    window: the part to read, the whole chip if None. shape: (height, width) to average it to.
+    """
+    where = [chip.bands.index(name) if name in chip.bands else None for name in bands]
+    present = [index for index in where if index is not None]
+    with open_raster(chip.image, RecipeError) as source:
+        dn = source.read(
+            [index + 1 for index in present],
+            window=window,
+            out_shape=None if shape is None else (len(present), *shape),
+            resampling=Resampling.average,
+        )
+    scale, offset = (
+        np.array([values[index] for index in present], np.float32)[:, None, None]
+        for values in (chip.scales, chip.offsets)
+    )
+    values = dn.astype(np.float32) * scale + offset
+    if chip.nodata is not None:
+        values[dn == chip.nodata] = np.nan
+    values[~np.isfinite(values)] = np.nan
+    image = np.full((len(bands), *dn.shape[1:]), np.nan, np.float32)
+    image[[row for row, index in enumerate(where) if index is not None]] = values
+    return image
+
+
+def read_labels(chip: Chip, window: Window | None = None) -> npt.NDArray[np.uint8]:
+    """uint8 (height, width): chip codes as on disk. The chip must have a mask."""
+    if chip.mask is None:
+        raise RecipeError(f"{chip.image}: has no mask")
+    with open_raster(chip.mask, RecipeError) as source:
+        labels: npt.NDArray[np.uint8] = source.read(1, window=window).astype(np.uint8)
+    return labels
+
+
+def fingerprint(folders: Iterable[str | Path]) -> str:
+    """SHA-256, hexadecimal, over each folder's manifest and the names and sizes of its rasters."""
+    digest = hashlib.sha256()
+    for folder in map(Path, folders):
+        digest.update((folder / "manifest.csv").read_bytes())
+        for path in sorted(folder.glob("*.tif")):
+            digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+    return digest.hexdigest()
