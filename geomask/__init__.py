@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from geomask.version import __version__
+
 if TYPE_CHECKING:
     from geomask.card import Card
     from geomask.checkpoint import Model, load_model, save_model
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from geomask.predict import Prediction, predict_scene
     from geomask.scene import Scene, open_scene
     from geomask.vectorize import rasterize, vectorize_mask
-
-__version__ = "0.1.0"
 
 _ROOMS = {
     "Card": "card",
@@ -44,6 +44,7 @@ __all__ = [
     "Model",
     "Prediction",
     "Scene",
+    "__version__",
     "list_models",
     "load_model",
     "open_mask",

@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
-import geomask
 from geomask.checkpoint import Model, load_model
 from geomask.classes import NODATA
 from geomask.device import choose_device
@@ -28,6 +27,7 @@ from geomask.mask import mask_layout, percent_layout
 from geomask.output import check_distinct, check_output
 from geomask.raster import GDAL_OPTIONS, RasterWriter
 from geomask.scene import Scene, open_scene
+from geomask.version import __version__
 
 WRITES_BEHIND = 4
 """Results that may wait for the disk before the network does."""
@@ -250,8 +250,8 @@ def _tags(inference: Inference) -> dict[str, str]:
     another machine gives the same bytes."""
     card, scene = inference.model.card, inference.scene
     return {
-        "TIFFTAG_SOFTWARE": f"geomask {geomask.__version__}",
-        "GEOMASK_VERSION": geomask.__version__,
+        "TIFFTAG_SOFTWARE": f"geomask {__version__}",
+        "GEOMASK_VERSION": __version__,
         "GEOMASK_MODEL": card.name,
         "GEOMASK_MODEL_SHA256": inference.model.sha256,
         "GEOMASK_BANDS": json.dumps({b: scene.bands[b].source for b in inference.bands}),

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from geomask import __version__
 from geomask.errors import GeomaskError, GeomaskWarning
+from geomask.version import __version__
 
 COMMANDS = ("predict", "vectorize", "models", "train")
 DEBUG = "geomask.debug"
