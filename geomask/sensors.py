@@ -13,6 +13,10 @@ from dataclasses import dataclass
 
 from geomask.errors import OptionError
 
+INTEGER_SCALE = 1e-4
+"""Reflectance per DN of 16-bit and wider integers where nothing states it: the convention of
+Sentinel-2 and of most analysis-ready data. Whoever applies it says so."""
+
 
 @dataclass(frozen=True)
 class Band:
@@ -54,7 +58,7 @@ SENTINEL2 = Sensor(
         Band("B11", "swir16", 1610, 20),
         Band("B12", "swir22", 2190, 20),
     ),
-    scale=1e-4,
+    scale=INTEGER_SCALE,
     nodata=0,
 )
 

@@ -15,11 +15,7 @@ from geomask.errors import BandError, GeomaskWarning, OptionError, SceneError
 from geomask.grid import Grid
 from geomask.raster import grid_of, open_raster
 from geomask.scene.scene import Provenance, Scene, SceneBand
-from geomask.sensors import common_names, find_sensor
-
-DEFAULT_SCALE = 1e-4
-"""Reflectance per DN of 16-bit and wider integers where neither file nor user states it: the
-convention of Sentinel-2 and of most analysis-ready data. Always reported."""
+from geomask.sensors import INTEGER_SCALE, common_names, find_sensor
 
 
 @dataclass(frozen=True)
@@ -140,6 +136,10 @@ def _nodata(
         flag.name in ("per_dataset", "alpha") for flag in dataset.mask_flag_enums[0]
     ):
         return values, False, "the file's own mask"
+    sensor = find_sensor(stated.sensor) if stated.sensor else None
+    if sensor is not None and sensor.nodata is not None:
+        convention = f"{sensor.nodata:g}, convention of {sensor.title}"
+        return dict.fromkeys(named, sensor.nodata), False, convention
     if all(np.issubdtype(dataset.dtypes[index - 1], np.integer) for index in named.values()):
         warnings.warn(
             f"{path}: states no nodata value; pixels that are 0 in every band are taken as "
@@ -192,7 +192,7 @@ def _default_radiometry(
             "--scale and --offset (reflectance = DN * scale + offset)"
         )
     else:
-        scale = (sensor and sensor.scale) or DEFAULT_SCALE
+        scale = (sensor and sensor.scale) or INTEGER_SCALE
         source = f"default: DN * {scale:g}, no offset; the file states nothing"
     if stated.offset is None:
         warnings.warn(

@@ -21,17 +21,14 @@ from rasterio.windows import Window
 
 from geomask.errors import GeomaskWarning, RecipeError
 from geomask.grid import Grid
-from geomask.raster import open_raster
-from geomask.sensors import common_names
+from geomask.raster import grid_of, open_raster
+from geomask.sensors import INTEGER_SCALE, common_names
 
 CHIP_LABELS = {"clear": 0, "thick_cloud": 1, "thin_cloud": 2, "shadow": 3, "snow": 4}
 """Codes of a chip's labels on disk; every other code is ignored."""
 
 IGNORE = 255
 """Label of a pixel that neither loss nor score counts."""
-
-INTEGER_SCALE = 1e-4
-"""Reflectance per DN of an integer chip without a GDAL scale: the convention of Sentinel-2."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ def _read_chip(manifest: Path, row: dict[str, str], labelled: bool) -> Chip:
     with open_raster(image, RecipeError) as source:
         bands = common_names(source.descriptions)
         scales, offsets = _radiometry(source)
-        grid = Grid(source.crs, source.transform, source.width, source.height)
+        grid = grid_of(source)
         nodata = source.nodata
     if not any(bands):
         raise RecipeError(f"{image}: no band is named; set band descriptions such as blue or B02")

@@ -127,6 +127,15 @@ def test_zero_everywhere_is_nodata_where_the_file_is_silent(tmp_path: Path) -> N
     assert not read_all(path, nodata=0)[1][1, 1]
 
 
+def test_a_sensor_brings_its_nodata_where_the_file_is_silent(tmp_path: Path) -> None:
+    values = random_dn(4, 4)
+    values[0, 1, 1] = 0
+    path = write_scene(tmp_path / "a.tif", values, nodata=None)
+    with open_scene(path, sensor="sentinel2") as scene:
+        assert scene.provenance.nodata == "0, convention of Sentinel-2 MSI"
+        assert not scene.read(Window(0, 0, 4, 4), ALL)[1][1, 1]
+
+
 def test_an_internal_mask_is_obeyed(tmp_path: Path) -> None:
     path = write_scene(tmp_path / "a.tif", random_dn(4, 4), nodata=None)
     keep = np.ones((4, 4), dtype=np.uint8)
