@@ -226,6 +226,8 @@ def _fit(
     try:
         trainer.fit(module, *loaders, ckpt_path=last, weights_only=True)
     except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
         # Lightning turns Ctrl-C into exit(1) and stops listening to it.
         signal.signal(signal.SIGINT, before)
         raise KeyboardInterrupt from error
