@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from geomask.card import CARD_KEY, Card, card_to_text, read_card
@@ -68,5 +68,6 @@ def save_model(path: str | Path, network: Segmenter, card: Card, *, half: bool =
             value = value.half()
         weights[key] = value.contiguous()
     with Staged(path) as staged:
-        save_file(weights, staged.path, metadata={CARD_KEY: card_to_text(card)})
+        # Not save_file, whose files nobody else may read.
+        staged.path.write_bytes(save(weights, {CARD_KEY: card_to_text(card)}))
         staged.commit()
