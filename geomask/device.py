@@ -1,9 +1,7 @@
-"""Where and how a network runs: device, precision, and the C allocator's habits."""
+"""Where and how a network runs: device and precision."""
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from functools import cache
 
 import torch
@@ -68,22 +66,3 @@ def _cpu_capabilities() -> dict[str, bool]:
         pass  # before torch 2.10 or so
     ask = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return {"avx512_bf16": bool(ask and ask())}
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Ask glibc to keep large freed blocks for the next forward pass, once per process.
-
-    By default it maps and unmaps them each time, and the page faults make a CPU forward of a
-    1024-pixel patch 1.3 to 2.8 times slower (docs/design.md). Elsewhere than glibc: nothing.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
-    mallopt(mmap_max, 0)
-    mallopt(trim_threshold, -1)
-    mallopt(top_pad, 256 * 2**20)

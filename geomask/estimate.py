@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from geomask.inference import Inference
-from geomask.predict import peak_memory
+from geomask.memory import peak_memory
 
 
 @dataclass(frozen=True)

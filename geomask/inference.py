@@ -18,10 +18,11 @@ from rasterio.windows import Window
 
 from geomask.checkpoint import Model
 from geomask.classes import NODATA
-from geomask.device import choose_precision, keep_freed_memory
+from geomask.device import choose_precision
 from geomask.errors import BandError, OptionError
 from geomask.grid import Grid
 from geomask.mask import UNKNOWN_PERCENT
+from geomask.memory import keep_freed_memory
 from geomask.patch_reader import read_patch
 from geomask.resample import Taps, taps
 from geomask.scene import Scene

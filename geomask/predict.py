@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,9 +20,10 @@ import rasterio
 from geomask.checkpoint import Model, load_model
 from geomask.classes import NODATA
 from geomask.device import choose_device
-from geomask.errors import OptionError
+from geomask.errors import OptionError, OutputError
 from geomask.inference import Inference, Loaded, Result, prepare
 from geomask.mask import mask_layout, percent_layout
+from geomask.memory import peak_memory
 from geomask.output import check_distinct, check_output
 from geomask.raster import GDAL_OPTIONS, RasterWriter
 from geomask.scene import Scene, open_scene
@@ -164,6 +164,8 @@ def check_outputs(outputs: Outputs, source: str, *, overwrite: bool) -> None:
     """Refuse outputs that cannot be written, before any work. Raises OutputError."""
     check_distinct(outputs.paths)
     for path in outputs.paths:
+        if path.suffix.lower() not in (".tif", ".tiff"):
+            raise OutputError(f"{path}: is not named as what it will be; name it .tif")
         check_output(path, overwrite=overwrite, inputs=[source])
 
 
@@ -288,13 +290,3 @@ def _summary(
         seconds=seconds,
         peak_memory=peak_memory(),
     )
-
-
-def peak_memory() -> int | None:
-    """Bytes of memory this process has held at most, or None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

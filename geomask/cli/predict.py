@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +13,9 @@ import click
 from geomask.cli import options
 
 if TYPE_CHECKING:
+    from geomask.checkpoint import Model
     from geomask.predict import Prediction
+    from geomask.scene import Scene
     from geomask.vectorize import VectorSummary
 
 
@@ -96,61 +100,61 @@ class _Job:
         """Since the command began."""
         return time.perf_counter() - self.started
 
-    def run(self) -> tuple[Prediction, VectorSummary | None]:
-        """Predict, then trace; what could refuse the polygons is asked before any work."""
+    @contextmanager
+    def opened(self) -> Iterator[tuple[Scene, Model]]:
+        """The scene and the model, once no output stands in the way."""
         from geomask.checkpoint import load_model
-        from geomask.cli.console import progress_bar
         from geomask.device import choose_device
-        from geomask.predict import predict_scene
+        from geomask.output import check_distinct
+        from geomask.predict import Outputs, check_outputs
         from geomask.scene import open_scene
-        from geomask.vectorize import check_vectors, vectorize_mask
+        from geomask.vectorize import check_vectors
 
+        outputs = Outputs(self.mask, **self.rasters)
+        check_outputs(outputs, self.path, overwrite=self.running["overwrite"])
         with open_scene(self.path, **self.stated) as scene:
             model = load_model(self.model, choose_device(self.device))
             if self.shp is not None:
-                check_vectors(
-                    self.shp,
-                    scene.grid,
-                    model.card.class_table,
-                    **self.tracing,
-                    inputs=[self.path],
+                table = model.card.class_table
+                files = check_vectors(
+                    self.shp, scene.grid, table, **self.tracing, inputs=[self.path]
                 )
-            with progress_bar(Path(self.path).name, quiet=self.quiet) as progress:
-                prediction = predict_scene(
-                    scene,
-                    self.mask,
-                    model=model,
-                    progress=progress,
-                    **self.network,
-                    **self.rasters,
-                    **self.running,
-                )
+                check_distinct([*outputs.paths, *files])
+            yield scene, model
+
+    def run(self) -> tuple[Prediction, VectorSummary | None]:
+        """Predict, then trace."""
+        from geomask.cli.console import progress_bar
+        from geomask.predict import predict_scene
+        from geomask.vectorize import vectorize_mask
+
+        with self.opened() as (scene, model), progress_bar(self.path, quiet=self.quiet) as progress:
+            prediction = predict_scene(
+                scene,
+                self.mask,
+                model=model,
+                progress=progress,
+                **self.network,
+                **self.rasters,
+                **self.running,
+            )
         if self.shp is None:
             return prediction, None
-        confidence = self.rasters["confidence"]
         return prediction, vectorize_mask(
             self.mask,
             self.shp,
-            confidence=confidence,
+            confidence=self.rasters["confidence"],
             connectivity=self.connectivity,
             **self.tracing,
         )
 
     def describe(self) -> None:
         """Print what a run would read, apply and spend, and touch nothing."""
-        from geomask.checkpoint import load_model
         from geomask.cli.console import megabytes, print_facts, print_json
-        from geomask.device import choose_device
         from geomask.estimate import estimate
         from geomask.inference import prepare
-        from geomask.predict import Outputs, check_outputs
-        from geomask.scene import open_scene
 
-        check_outputs(
-            Outputs(self.mask, **self.rasters), self.path, overwrite=self.running["overwrite"]
-        )
-        with open_scene(self.path, **self.stated) as scene:
-            model = load_model(self.model, choose_device(self.device))
+        with self.opened() as (scene, model):
             about = estimate(prepare(scene, model, **self.network))
         if self.as_json:
             print_json(about.to_json())

@@ -28,8 +28,9 @@ from torch.utils.data import DataLoader
 
 from geomask.card import Card
 from geomask.checkpoint import save_model
-from geomask.device import choose_device, choose_precision, keep_freed_memory
+from geomask.device import choose_device, choose_precision
 from geomask.errors import RecipeError
+from geomask.memory import keep_freed_memory
 from geomask.output import check_output
 from geomask.training.chips import Chip, fingerprint, read_manifest, split_chips
 from geomask.training.module import SegmentationModule

@@ -140,6 +140,9 @@ FAULTS = {
     "predict text.tif --out m.tif": "text.tif: is not a raster",
     "predict folder --out m.tif": "folder: is a folder",
     "predict s.tif --out absent/m.tif": "absent does not exist",
+    "predict s.tif --out m.png": "name it .tif",
+    "predict s.tif --out m.tif --shp c.shp --min-area 5 --dry-run --patch 33": "stride 16",
+    "predict s.tif --out m.tif --shp old.shp --dry-run": "old.shp: exists; give --overwrite",
     "predict s.tif --out old.tif": "old.tif: exists; give --overwrite",
     "predict s.tif --out s.tif --overwrite": "s.tif: is an input",
     "predict s.tif --out m.tif --model absent.safetensors": "no such model file",
@@ -171,6 +174,7 @@ def faulty(tmp_path: Path, model_file: Path) -> Path:
     (tmp_path / "text.tif").write_text("hello")
     (tmp_path / "m.pth").write_bytes(b"PK\3\4 and so on")
     (tmp_path / "old.tif").write_text("old")
+    (tmp_path / "old.shp").write_text("old")
     (tmp_path / "folder").mkdir()
     return tmp_path
 
