@@ -99,7 +99,8 @@ class BlockReader:
 
     def _keep(self, units: int) -> None:
         """Keep at least so many units from now on; the oldest beyond that are forgotten."""
-        self._kept = max(self._kept, units)
+        with self._lock:
+            self._kept = max(self._kept, units)
 
     def _fetch(self, key: tuple[int, int]) -> Raw:
         """The unit at (unit row, unit column), decoded by the first thread that asks for it."""

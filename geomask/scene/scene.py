@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -71,6 +72,7 @@ class Scene:
         self.provenance = provenance
         self.unnamed = tuple(unnamed)
         self._zero_is_nodata = zero_is_nodata
+        self._lock = threading.Lock()
         self._readers: dict[tuple[str, ...], dict[str, BlockReader]] = {}
 
     @property
@@ -156,14 +158,15 @@ class Scene:
 
     def _open(self, bands: tuple[str, ...]) -> dict[str, BlockReader]:
         """A reader per file that holds some of `bands`, its bands in the order of `bands`."""
-        if bands not in self._readers:
-            indexes: dict[str, list[int]] = {}
-            for name in bands:
-                indexes.setdefault(self.bands[name].path, []).append(self.bands[name].index)
-            readers = {path: BlockReader(path, tuple(own)) for path, own in indexes.items()}
-            # setdefault is atomic: of two threads that come here at once, one's readers stay.
-            self._readers.setdefault(bands, readers)
-        return self._readers[bands]
+        with self._lock:
+            if bands not in self._readers:
+                indexes: dict[str, list[int]] = {}
+                for name in bands:
+                    indexes.setdefault(self.bands[name].path, []).append(self.bands[name].index)
+                self._readers[bands] = {
+                    path: BlockReader(path, tuple(own)) for path, own in indexes.items()
+                }
+            return self._readers[bands]
 
 
 def _measured(values: npt.NDArray[np.generic], nodata: float | None) -> npt.NDArray[np.bool_]:
