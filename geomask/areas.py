@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyproj
 import shapely
-from rasterio.errors import CRSError
 
-from geomask.grid import Grid
-
-Floats: TypeAlias = npt.NDArray[np.float64]
+from geomask.grid import SCALE_TOLERANCE, Floats, Grid, areal_scale, map_scale, metres_per_unit
 
 
 def areas_m2(geometries: npt.NDArray[Any], grid: Grid) -> Floats | None:
@@ -21,7 +18,9 @@ def areas_m2(geometries: npt.NDArray[Any], grid: Grid) -> Floats | None:
     geometries: object (n,), Polygons or MultiPolygons in pixel coordinates of `grid`; holes run
     the other way round than outer rings, as `components` makes them.
 
-    In a projected CRS the area is planar. In a geographic CRS it is that on the CRS's ellipsoid,
+    In a projected CRS the area is planar, unless the areal scale somewhere on the grid departs
+    from 1 by more than `SCALE_TOLERANCE` (Mercator): then each polygon's planar area is divided
+    by the areal scale at its centroid. In a geographic CRS it is that on the CRS's ellipsoid,
     with edges straight in longitude and latitude, as the raster's pixels have them: a component's
     area is the sum of its pixels'. (Geodesics between the corners would bulge polewards: 6 km2
     along one degree at latitude 45.)
@@ -30,12 +29,18 @@ def areas_m2(geometries: npt.NDArray[Any], grid: Grid) -> Floats | None:
         return None
     if grid.crs.is_geographic:
         return _on_ellipsoid(geometries, grid)
-    try:
-        metres = float(grid.crs.linear_units_factor[1])
-    except CRSError:
+    metres = metres_per_unit(grid.crs)
+    if metres is None:
         return None
-    planar: Floats = shapely.area(geometries)
-    return planar * (abs(grid.transform.determinant) * metres**2)
+    planar: Floats = shapely.area(geometries) * (abs(grid.transform.determinant) * metres**2)
+    across, down = np.array([(0, 0), (1, 0), (0, 1), (1, 1), (0.5, 0.5)]).T
+    places = grid.to_map(across * grid.width, down * grid.height)
+    somewhere = areal_scale(map_scale(grid.crs, *places))
+    if not len(planar) or np.all(np.abs(somewhere - 1) <= SCALE_TOLERANCE):
+        return planar
+    middle = shapely.centroid(geometries)
+    places = grid.to_map(shapely.get_x(middle), shapely.get_y(middle))
+    return planar / areal_scale(map_scale(grid.crs, *places))
 
 
 def _on_ellipsoid(geometries: npt.NDArray[Any], grid: Grid) -> Floats:

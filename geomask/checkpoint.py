@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 import torch
 from safetensors import SafetensorError
@@ -14,7 +15,7 @@ from torch import nn
 from geomask.card import CARD_KEY, Card, card_to_text, read_card
 from geomask.errors import ModelError
 from geomask.model_files import find_model
-from geomask.network import Segmenter, build_segmenter
+from geomask.network import Segmenter, build_segmenter, stride_of
 from geomask.output import Staged
 
 
@@ -36,8 +37,8 @@ class Model:
 def load_model(name: str | Path = "default", device: str | torch.device = "cpu") -> Model:
     """Load a model by name (bundled, then the folders in GEOMASK_MODELS) or by path.
 
-    Raises ModelError where there is none, or the file is damaged or not one of ours. Loading
-    runs no code from the file.
+    Raises ModelError where there is none, or the file is damaged or not one of ours, or its
+    card's stride is no multiple of its network's. Loading runs no code from the file.
     """
     path = find_model(name)
     card = read_card(path)
@@ -46,12 +47,23 @@ def load_model(name: str | Path = "default", device: str | torch.device = "cpu")
         weights = load_file(path, device="cpu")
         network.body.load_state_dict({key: value.float() for key, value in weights.items()})
     except (SafetensorError, RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{path}: its weights do not fit its card: {reason}") from error
+        raise ModelError(f"{path}: its weights do not fit its card: {_reason(error)}") from error
+    stride = stride_of(network.body)
+    if card.stride % stride:
+        raise ModelError(
+            f"{path}: its card has stride {card.stride}, but its network needs a multiple of "
+            f"{stride}; save the model again with stride {stride} in its card"
+        )
     network.eval().requires_grad_(False)
     target = torch.device(device)
     network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Model(network, card, target, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _reason(error: Exception) -> str:
+    """The first two lines of an error as one: torch's first only says that something is wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()][:2]
+    return shorten(" ".join(lines), 200, placeholder=" ...").rstrip(".: ")
 
 
 def save_model(path: str | Path, network: Segmenter, card: Card, *, half: bool = True) -> None:

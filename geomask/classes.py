@@ -22,7 +22,7 @@ class MaskClass:
     """One class of a mask.
 
     code: 0 to 254, the value in the raster. name: lower case, unique in its table.
-    color: (red, green, blue), 0 to 255.
+    color: (red, green, blue), 0 to 255. ValueError for anything else, of whatever type.
     """
 
     code: int
@@ -30,12 +30,22 @@ class MaskClass:
     color: tuple[int, int, int]
 
     def __post_init__(self) -> None:
-        if not 0 <= self.code < NODATA:
-            raise ValueError(f"class {self.name!r} has code {self.code}; codes are 0 to 254")
+        if not isinstance(self.name, str):
+            raise ValueError(f"class name {self.name!r} is not text")
+        if not _is_integer(self.code) or not 0 <= self.code < NODATA:
+            raise ValueError(f"class {self.name!r} has code {self.code!r}; codes are 0 to 254")
         if not self.name or not self.name.replace("_", "").replace("-", "").isalnum():
             raise ValueError(f"class name {self.name!r} is not made of letters, digits, - and _")
-        if len(self.color) != 3 or not all(0 <= part <= 255 for part in self.color):
-            raise ValueError(f"class {self.name!r} has colour {self.color}; three values, 0 to 255")
+        parts = self.color if isinstance(self.color, tuple) else ()
+        if len(parts) != 3 or not all(_is_integer(part) and 0 <= part <= 255 for part in parts):
+            raise ValueError(
+                f"class {self.name!r} has colour {self.color!r}; three values, 0 to 255"
+            )
+
+
+def _is_integer(value: object) -> bool:
+    """True for an int that is not a bool: JSON's true and 1.0 equal 1 but are no codes."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import label
 
+from geomask.classes import NODATA
 from geomask.outlines import Corners, Ints, find_corners, gathered, polygons
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
-
-UNKNOWN = 255
-"""Confidence of a pixel that has none."""
 
 
 @dataclass(frozen=True)
@@ -273,7 +271,7 @@ def _confidence_sums(
     labels: Ints, confidence: npt.NDArray[np.uint8], size: int
 ) -> tuple[Floats, Floats]:
     """Of each label its sum of the known confidences, and the number of these."""
-    known = (labels > 0) & (confidence != UNKNOWN)
+    known = (labels > 0) & (confidence != NODATA)
     where = labels[known]
     total = np.bincount(where, confidence[known], size)
     return total.astype(np.float64), np.bincount(where, None, size).astype(np.float64)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from geomask.inference import Inference
 from geomask.memory import peak_memory
+from geomask.tiling import Patch
+
+TRIES = 16
+"""Patches that are tried for one with a measured pixel."""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """What `geomask predict --dry-run` says.
 
-    seconds: the middle patch's own time, measured, times the pixels all patches read: reading
-    and network, not start-up. memory: bytes at the peak, from this process after that patch and
+    seconds: one patch's own time, measured, times the pixels all patches read: reading and
+    network, not start-up. memory: bytes at the peak, from this process after that patch and
     the rows of the scene that stay in memory; None where the system does not tell.
     """
 
@@ -42,13 +47,13 @@ class Estimate:
 
 
 def estimate(inference: Inference) -> Estimate:
-    """Run the middle patch once to warm up and once for the clock, and reckon from that.
+    """Run a patch once to warm up and once for the clock, and reckon from that.
 
     Raises SceneError where that patch cannot be read.
     """
     scene, plan = inference.scene, inference.plan
     patches = list(plan)
-    middle = patches[len(patches) // 2]
+    middle = _measured_patch(inference, patches)
     pixels = sum(int(patch.read.width * patch.read.height) for patch in patches)
     inference.classify([inference.load(middle)])
     started = time.perf_counter()
@@ -76,3 +81,14 @@ def estimate(inference: Inference) -> Estimate:
         seconds=seconds * pixels / own,
         memory=None if peak is None else peak + strip,
     )
+
+
+def _measured_patch(inference: Inference, patches: Sequence[Patch]) -> Patch:
+    """The patch nearest the middle with a measured pixel, so that the network runs; of a few that
+    are tried."""
+    middle = len(patches) // 2
+    near = sorted(range(len(patches)), key=lambda index: abs(index - middle))
+    for index in near[:: max(1, len(near) // TRIES)]:
+        if inference.load(patches[index]).image is not None:
+            return patches[index]
+    return patches[middle]

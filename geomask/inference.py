@@ -31,6 +31,10 @@ from geomask.tiling import Patch, Plan, Span, plan_patches
 DEFAULT_CORE = 1024
 """Inference pixels a side that a patch keeps unless told otherwise: two of the mask's blocks."""
 
+MAX_PATCH_PIXELS = 100e6
+"""Pixels of the scene that one patch may draw on: with six bands that is 2.4 GB, and a few
+patches are in memory at once."""
+
 RESOLUTION_SLACK = 1.1
 """A scene may lie so much outside the card's resolutions before it is resampled for inference:
 a model for 10 m does as well at 9.5 m, and resampling is not free."""
@@ -175,11 +179,25 @@ def prepare(
     plan = plan_patches(
         *scene.grid.shape, patch=patch, margin=margin, stride=card.stride, scale=scale
     )
+    _check_extent(plan)
     bands = _choose_bands(scene, model)
     dtype = choose_precision(precision, device)
     if device.type == "cpu":
         keep_freed_memory()
     return Inference(scene, model, bands, plan, margin, metres, dtype, batch, with_percent)
+
+
+def _check_extent(plan: Plan) -> None:
+    """Refuse patches that draw on more of the scene than memory should hold, several at a time."""
+    rows, columns = (
+        max(span.size for span in spans) / scale
+        for spans, scale in zip((plan.rows, plan.columns), plan.scale, strict=True)
+    )
+    if rows * columns > MAX_PATCH_PIXELS:
+        raise OptionError(
+            f"a patch would draw on {rows:.0f} x {columns:.0f} pixels of the scene; use a smaller "
+            "--patch or --margin, or an inference --resolution nearer to the scene's"
+        )
 
 
 def _choose_bands(scene: Scene, model: Model) -> tuple[str, ...]:

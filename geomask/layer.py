@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,12 +25,22 @@ DRIVERS = {".shp": "ESRI Shapefile", ".gpkg": "GPKG"}
 """The formats polygons are written in, by suffix."""
 
 _CHUNK = 2000  # polygons that are Python objects at a time
-_FAILURES = (FionaError, CPLE_BaseError, OSError, RuntimeError)  # what fiona raises for GDAL's
+_INCOMPLETE = "could not be written completely (is the disk full?)"
+_FAILURES = (
+    FionaError,
+    CPLE_BaseError,
+    OSError,
+    RuntimeError,
+    struct.error,
+)  # what fiona raises for GDAL's
 
 
 def check_format(path: Path) -> None:
     """Raises OptionError where no format is known by the path's suffix."""
-    if path.suffix not in DRIVERS:
+    if path.suffix.lower() == ".shp" != path.suffix:
+        # GDAL would write c.shp for c.SHP, and read the parts of another c.shp with it.
+        raise OptionError(f"{path}: name it in lower case, .shp, as the other parts of a shapefile")
+    if path.suffix.lower() not in DRIVERS:
         known = " or ".join(DRIVERS)
         raise OptionError(
             f"{path}: polygons are written to {known}, not to {path.suffix or 'no suffix'}"
@@ -64,7 +75,8 @@ class Features:
 
 
 class Layer:
-    """A polygon layer open for writing; as a context manager it is complete on leaving.
+    """A polygon layer open for writing; as a context manager it is complete on leaving,
+    which is checked by opening it again.
 
     staged: where it is written, of a suffix in `DRIVERS`. grid: gives the CRS and the pixels'
     coordinates. names: class name by mask code. multi: whether there may be MultiPolygons.
@@ -75,10 +87,13 @@ class Layer:
         self, staged: Staged, grid: Grid, names: Mapping[int, str], *, multi: bool, confidence: bool
     ) -> None:
         self.target = staged.target
+        self.path = staged.path
         self.names = names
         self.transform = grid.transform
-        driver = DRIVERS[staged.path.suffix]
+        driver = DRIVERS[self.target.suffix.lower()]
         shapefile = driver == "ESRI Shapefile"
+        self.has_crs = grid.crs is not None
+        self.n_written = 0
         # A shapefile's polygons are multipart anyway and its type has one name.
         self.multi = multi and not shapefile
         width = max(32, *(len(name.encode()) for name in names.values()))
@@ -103,6 +118,7 @@ class Layer:
                 self.collection.writerecords(self._records(part))
             except _FAILURES as error:
                 raise OutputError(f"{self.target}: {_why(error)}") from error
+        self.n_written += len(features)
 
     def _records(self, features: Features) -> Iterator[dict[str, Any]]:
         columns = {
@@ -155,6 +171,38 @@ class Layer:
         except _FAILURES as failure:
             if error is None:
                 raise OutputError(f"{self.target}: {_why(failure)}") from failure
+        if error is None:
+            self._check()
+
+    def _check(self) -> None:
+        """Open what was closed: GDAL says nothing of a disk that fills up while it closes.
+
+        Raises OutputError where features, the CRS or a part's bytes are missing.
+        """
+        try:
+            with fiona.open(self.path) as layer:
+                complete = len(layer) == self.n_written and bool(layer.crs) == self.has_crs
+            complete = complete and (self.path.suffix != ".shp" or _is_whole(self.path))
+        except _FAILURES as error:
+            raise OutputError(f"{self.target}: {_INCOMPLETE}") from error
+        if not complete:
+            raise OutputError(f"{self.target}: {_INCOMPLETE}")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a shapefile's parts have the sizes that their headers state, and the encoding is
+    there (ESRI Shapefile Technical Description, 1998; dBASE III)."""
+    for part in (path, path.with_suffix(".shx")):
+        with part.open("rb") as file:
+            (words,) = struct.unpack(">24xI", file.read(28))
+        if part.stat().st_size != 2 * words:
+            return False
+    table = path.with_suffix(".dbf")
+    with table.open("rb") as file:
+        records, header, length = struct.unpack("<4xIHH", file.read(12))
+    # One byte may follow that marks the end.
+    sized = table.stat().st_size - (header + records * length) in (0, 1)
+    return sized and path.with_suffix(".cpg").read_text() == "UTF-8"
 
 
 def _nullable(values: npt.NDArray[np.float64] | None, n: int) -> list[float | None]:

@@ -11,18 +11,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.windows import Window
 
 from geomask.classes import DEFAULT_CLASSES, NODATA, ClassTable, MaskClass
 from geomask.errors import MaskError
 from geomask.grid import Grid
+from geomask.output import target_of
 from geomask.raster import GDAL_ERRORS, GDAL_OPTIONS, Layout, grid_of, open_raster
 
 CLASSES_TAG = "GEOMASK_CLASSES"
 """File tag with the class table: a JSON list of {"code", "name", "color"}."""
 
-UNKNOWN_PERCENT = 255
+UNKNOWN_PERCENT = NODATA
 """Value of confidence and probability rasters where nothing was measured."""
 
 
@@ -52,7 +53,10 @@ def percent_layout(names: tuple[str, ...], tags: Mapping[str, str]) -> Layout:
 
 @dataclass(frozen=True)
 class MaskReader:
-    """A mask, or a percent raster on a mask's grid, open for reading strip by strip."""
+    """A mask, or a percent raster on a mask's grid, open for reading strip by strip.
+
+    path: what to call it: of a file not yet in its place, that place.
+    """
 
     path: Path
     grid: Grid
@@ -60,11 +64,20 @@ class MaskReader:
     dataset: rasterio.DatasetReader
 
     def strips(self, rows: int = 1024) -> Iterator[npt.NDArray[np.uint8]]:
-        """uint8 (at most `rows`, width) arrays, top to bottom, that make up the raster."""
+        """uint8 (at most `rows`, width) arrays, top to bottom, that make up the raster.
+
+        255 wherever the file says nodata: by a value of its own, or by a mask of its own.
+        """
+        nodata = self.dataset.nodata
+        masked = MaskFlags.per_dataset in self.dataset.mask_flag_enums[0]
         for top in range(0, self.grid.height, rows):
             window = Window(0, top, self.grid.width, min(rows, self.grid.height - top))
             try:
                 strip: npt.NDArray[np.uint8] = self.dataset.read(1, window=window)
+                if nodata is not None:
+                    strip[strip == nodata] = NODATA
+                if masked:
+                    strip[self.dataset.read_masks(1, window=window) == 0] = NODATA
             except GDAL_ERRORS as error:
                 raise MaskError(f"{self.path}: cannot be read to its end: {error}") from error
             yield strip
@@ -76,13 +89,14 @@ def open_mask(path: str | Path) -> Iterator[MaskReader]:
 
     A mask that states no classes has the default ones. Raises MaskError for anything else.
     """
+    name = target_of(path)
     with rasterio.Env(**GDAL_OPTIONS), open_raster(path, MaskError) as dataset:
         if dataset.count != 1 or dataset.dtypes[0] != "uint8":
             raise MaskError(
-                f"{path}: has {dataset.count} band(s) of {dataset.dtypes[0]}; "
+                f"{name}: has {dataset.count} band(s) of {dataset.dtypes[0]}; "
                 "a mask is one band of uint8 class codes"
             )
-        yield MaskReader(Path(path), grid_of(dataset), _classes_of(dataset, path), dataset)
+        yield MaskReader(Path(name), grid_of(dataset), _classes_of(dataset, name), dataset)
 
 
 @contextmanager
@@ -93,7 +107,9 @@ def open_confidence(path: str | Path, grid: Grid) -> Iterator[MaskReader]:
     """
     with open_mask(path) as reader:
         if reader.grid != grid:
-            raise MaskError(f"{path}: does not lie on the mask's grid, so it is not its confidence")
+            raise MaskError(
+                f"{reader.path}: does not lie on the mask's grid, so it is not its confidence"
+            )
         yield reader
 
 

@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import os
+import stat
+import warnings
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
-from geomask.errors import ModelError
+from geomask.errors import GeomaskWarning, ModelError
 
 SUFFIX = ".safetensors"
+
+PATH_SUFFIXES = (SUFFIX, ".pth", ".pt", ".ckpt")
+"""Endings that make a path of a text; those of pickles too, so that they are refused as such."""
 
 
 def find_model(name: str | Path) -> Path:
     """The file of a model: a path if it looks like one, else a name that `list_models` lists.
 
-    Raises ModelError, naming the models there are.
+    A path has a separator or one of `PATH_SUFFIXES`. Anything else is a name first: what the
+    current folder happens to hold shadows no model. Raises ModelError, naming the models there
+    are, or saying why a path is none.
     """
     text = str(name)
-    if text.endswith(SUFFIX) or os.sep in text or Path(text).is_file():
+    separators = [separator for separator in (os.sep, os.altsep) if separator]
+    if text.endswith(PATH_SUFFIXES) or any(separator in text for separator in separators):
         path = Path(text)
-        if not path.is_file():
+        try:
+            is_file = stat.S_ISREG(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            is_file = False
+        except (OSError, ValueError) as error:  # ValueError: a null character
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ModelError(f"{path}: cannot be opened as a model file: {reason}") from error
+        if not is_file:
             raise ModelError(f"{path}: no such model file")
         return path
     known = dict(list_models())
     if text not in known:
+        if os.path.isfile(text):  # noqa: PTH113, Path.is_file raises for names too long
+            return Path(text)
         names = ", ".join(known) or "none"
         raise ModelError(f"no model is called {text!r}; there are: {names} (or give a path)")
     return known[text]
@@ -34,10 +51,11 @@ def list_models() -> Iterator[tuple[str, Path]]:
     """(name, path) of every model that can be named: the bundled, then those in GEOMASK_MODELS.
 
     GEOMASK_MODELS holds folders, separated as PATH is. A name found twice keeps its first path.
+    A folder that cannot be read is left out with a GeomaskWarning.
     """
     seen = set()
     for folder in _model_folders():
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
+        for path in _model_files(folder):
             if path.stem not in seen:
                 seen.add(path.stem)
                 yield path.stem, path
@@ -49,5 +67,16 @@ def _model_folders() -> Iterator[Path]:
     except ModuleNotFoundError:  # run from a checkout that is not installed
         yield Path(__file__).parent.parent / "models"
     for part in os.environ.get("GEOMASK_MODELS", "").split(os.pathsep):
-        if part and Path(part).is_dir():
+        if part:
             yield Path(part)
+
+
+def _model_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIX))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        reason = error.strerror if isinstance(error, OSError) else error
+        warnings.warn(f"{folder}: its models are left out: {reason}", GeomaskWarning, stacklevel=3)
+        return []

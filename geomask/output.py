@@ -2,106 +2,138 @@
 
 An output path holds either the complete file or what was there before. What is being written
 lives in a hidden folder beside its target, `.NAME.geomask-HOST-PID-N`, so that the last step is
-a rename on one file system. After a SIGKILL that folder remains; the next run that writes to
-the same target sweeps it.
+a rename on one file system. A lock on a file in that folder says that its run is alive. After a
+SIGKILL the folder remains, unlocked; the next run that writes to the same target sweeps it.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import os
+import re
 import shutil
 import socket
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from geomask.errors import OutputError
 
+try:
+    import fcntl
+except ImportError:  # not on Windows, where nothing is swept
+    fcntl = None  # type: ignore[assignment]
+
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 _COUNTER = itertools.count()
+_FOLDER = re.compile(r"\.(.+)\.geomask-[0-9a-f]{8}-\d+-\d+")
+_LOCK = ".lock"
 
-_COMPANIONS = {
-    ".shp": (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj", ".shp.xml"),
-    ".tif": (".tif.aux.xml", ".tif.ovr", ".tif.msk"),
-    ".tiff": (".tiff.aux.xml", ".tiff.ovr", ".tiff.msk"),
-}
-"""Files that belong to the one with this suffix; a stale one would be read with the new file."""
+_PARTS = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj", ".idm", ".ind")
+_SIDECARS = (".aux.xml", ".ovr", ".msk")
 
 
 def check_output(target: Path, *, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:
     """Refuse, before any work, a target that could not be written or must not be.
 
     inputs: files that are read for this output and so must not be replaced by it.
+    A symbolic link is written through: what counts is the file it names.
     Raises OutputError.
     """
-    folder = target.parent
-    if not folder.is_dir():
-        raise OutputError(f"{target}: folder {folder} does not exist; create it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{target}: folder {folder} is not writable; choose another one")
-    if target.is_dir():
-        raise OutputError(f"{target}: is a folder; name a file in it")
-    if not target.exists():
-        return
-    for other in inputs:
-        if Path(other).exists() and target.samefile(other):
-            raise OutputError(f"{target}: is an input of this run; name another output")
-    if not overwrite:
-        raise OutputError(f"{target}: exists; give --overwrite to replace it")
+    with _refusals(target):
+        place = _place(target)
+        folder = place.parent
+        if not stat.S_ISDIR(_mode(folder)):
+            raise OutputError(f"{target}: folder {folder} does not exist; create it first")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(f"{target}: folder {folder} is not writable; choose another one")
+        _mode(_hidden(place))  # whose name is longer than the target's
+        if stat.S_ISDIR(_mode(target)):
+            raise OutputError(f"{target}: is a folder; name a file in it")
+        if place != target and target.suffix.lower() == ".shp":
+            raise OutputError(
+                f"{target}: is a link, and a shapefile is several files; name {place} itself"
+            )
+        _check_closed(target, place)
+        inputs = list(inputs)
+        for path in (target, *_companions(target, place)):
+            if not (path.is_symlink() or path.exists()):
+                continue
+            if any(_same(path, other) for other in inputs):
+                raise OutputError(f"{path}: is an input of this run; name another output")
+            if not overwrite:
+                belongs = "" if path == target else f" and would be replaced with {target.name}"
+                raise OutputError(f"{path}: exists{belongs}; give --overwrite to replace it")
 
 
 def check_distinct(targets: Iterable[Path]) -> None:
     """Refuse two outputs of one run that are the same file. Raises OutputError."""
     seen: set[Path] = set()
     for target in targets:
-        resolved = target.resolve()
+        with _refusals(target):
+            resolved = target.resolve()
         if resolved in seen:
             raise OutputError(f"{target}: is named for two outputs; give each its own file")
         seen.add(resolved)
 
 
+def target_of(path: str | Path) -> str | Path:
+    """What to call a file: where a staged one is on its way to, any other as it is."""
+    found = _FOLDER.fullmatch(Path(path).parent.name)
+    return Path(path).parent.with_name(found[1]) if found else path
+
+
 class Staged:
     """A file on its way to `target`: write to `.path`, then `commit()` or `discard()`.
 
+    Other files written to `.folder` come into place with it, `a.dbf` beside `a.shp`.
     As a context manager it discards on an exception and on leaving without a commit.
     """
 
     def __init__(self, target: str | Path) -> None:
         self.target = Path(target)
-        _sweep(self.target)
-        name = f".{self.target.name}.geomask-{_HOST}-{os.getpid()}-{next(_COUNTER)}"
-        self.folder = self.target.parent / name
-        self.path = self.folder / self.target.name
         try:
-            self.folder.mkdir()
-        except OSError as error:
-            raise OutputError(f"{self.target}: cannot write beside it: {error.strerror}") from error
+            self._place = _place(self.target)
+            _sweep(self._place)
+            self.folder, self._lock = _claim(self._place)
+        except (OSError, RuntimeError) as error:
+            raise OutputError(f"{self.target}: cannot write beside it: {_why(error)}") from error
+        self.path = self.folder / self.target.name
 
     def commit(self) -> None:
         """Move what was written into place: companions first, the file that names them last."""
-        written = [path for path in sorted(self.folder.iterdir()) if path != self.path]
-        stale = [self.target.with_suffix(s) for s in _COMPANIONS.get(self.target.suffix, ())]
+        place = self._place
+        kept = (self.path, self.folder / _LOCK)
         try:
-            _sync(self.path)
+            _check_closed(self.target, place)
+            written = [path for path in sorted(self.folder.iterdir()) if path not in kept]
+            for path in (*written, self.path):
+                _sync(path)
             if written:
-                self.target.unlink(missing_ok=True)
-            for path in stale:
+                place.unlink(missing_ok=True)
+            for path in (*_companions(self.target, place), *_leftovers(self.target, place)):
                 path.unlink(missing_ok=True)
             for path in written:
-                path.replace(self.target.with_name(path.name))
-            self.path.replace(self.target)
+                path.replace(place.with_name(path.name.replace(self.path.name, place.name, 1)))
+            self.path.replace(place)
         except OSError as error:
             raise OutputError(
-                f"{self.target}: could not be moved into place: {error.strerror}"
+                f"{self.target}: could not be moved into place: {_why(error)}"
             ) from error
         finally:
             self.discard()
 
     def discard(self) -> None:
         """Remove what was written and not committed; safe to call twice."""
+        # Unlocked first: on NFS an open file cannot be removed, nor the folder it is in.
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -116,30 +148,148 @@ class Staged:
         self.discard()
 
 
+@contextmanager
+def _refusals(target: Path) -> Iterator[None]:
+    """What the system says of a path that cannot even be looked at, as OutputError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise OutputError(f"{target}: the name is too long; choose a shorter one") from error
+        raise OutputError(
+            f"{target}: cannot be reached ({_why(error)}); choose another place"
+        ) from error
+    except RuntimeError as error:  # pathlib's, for links that go in a circle, until Python 3.13
+        raise OutputError(f"{target}: is a link that leads nowhere; remove it") from error
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _place(target: Path) -> Path:
+    """Where the bytes go: a link's file, even one that is not there yet."""
+    return target.resolve() if target.is_symlink() else target
+
+
+def _mode(path: Path) -> int:
+    """As `os.stat`'s; 0 where there is no such file."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def _same(path: Path, other: str | Path) -> bool:
+    """False for an input that is no file of this system, such as a URL."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
+def _companions(target: Path, place: Path) -> list[Path]:
+    """Files that belong to this one, there or not; stale ones would be read with the new file.
+
+    With a TIFF's, GDAL goes by the name it was given, the link's or the file's.
+    """
+    suffix = target.suffix.lower()
+    if suffix == ".shp":
+        names = [target.stem + part for part in _PARTS] + [target.name + ".xml"]
+        names += [target.stem + part.upper() for part in _PARTS]
+        return [target.with_name(name) for name in names]
+    if suffix in (".tif", ".tiff"):
+        return [
+            path.with_name(path.name + end)
+            for path in dict.fromkeys((target, place))
+            for part in _SIDECARS
+            for end in (part, part.upper())
+        ]
+    return []
+
+
+def _leftovers(target: Path, place: Path) -> list[Path]:
+    """What SQLite keeps beside a GeoPackage in use, there or not; it goes by a link's file."""
+    if target.suffix.lower() != ".gpkg":
+        return []
+    return [place.with_name(place.name + end) for end in ("-wal", "-journal", "-shm")]
+
+
+def _check_closed(target: Path, place: Path) -> None:
+    """Refuse a GeoPackage with changes pending: they would be played into the new file."""
+    for path in _leftovers(target, place)[:2]:
+        if _mode(path) and path.stat().st_size > 0:
+            raise OutputError(
+                f"{target}: is open in another program, whose changes are in {path.name}; "
+                "close it there"
+            )
+
+
 def _sync(path: Path) -> None:
     """Ask the disk to have the bytes before the name points at them."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def _sweep(target: Path) -> None:
-    """Remove what a killed run of this machine left beside `target`."""
-    prefix = f".{target.name}.geomask-{_HOST}-"
+def _hidden(place: Path) -> Path:
+    """A new name for a folder beside `place`."""
+    name = f".{place.name}.geomask-{_HOST}-{os.getpid()}-{next(_COUNTER)}"
+    return place.with_name(name)
+
+
+def _claim(place: Path) -> tuple[Path, int | None]:
+    """A new folder beside `place`, and the lock that keeps it from being swept."""
+    for _ in range(10):
+        folder = _hidden(place)
+        try:
+            folder.mkdir()
+        except FileExistsError:  # of another container with this host name and process number
+            continue
+        # Someone may have swept the folder before it was locked.
+        with suppress(BlockingIOError, FileNotFoundError):
+            return folder, _lock(folder)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+
+def _lock(folder: Path) -> int | None:
+    """The descriptor that holds the folder's lock; None where the system has no such locks.
+
+    Raises BlockingIOError where another one holds it, FileNotFoundError where it is gone.
+    """
+    if fcntl is None:
+        return None
+    file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        remains = [p for p in target.parent.iterdir() if p.name.startswith(prefix)]
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(file), (folder / _LOCK).stat()):
+            raise FileNotFoundError
+    except OSError as error:
+        os.close(file)
+        if isinstance(error, (BlockingIOError, FileNotFoundError)):
+            raise
+        return None  # some network disks
+    return file
+
+
+def _sweep(place: Path) -> None:
+    """Remove what killed runs left beside `place`: folders whose lock nobody holds."""
+    try:
+        beside = list(place.parent.iterdir())
     except OSError:
         return
-    for path in remains:
-        pid = path.name.removeprefix(prefix).split("-")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    for path in beside:
+        found = _FOLDER.fullmatch(path.name)
+        if found is None or found[1] != place.name or path.is_symlink():
+            continue
+        with suppress(OSError):
+            lock = _lock(path)
+            if lock is None:
+                continue
+            # Under another name first, so that a run that has only just made this folder and
+            # locks it a moment later sees that it is gone.
+            doomed = _hidden(place)
+            try:
+                path.rename(doomed)
+            finally:
+                os.close(lock)
+            shutil.rmtree(doomed, ignore_errors=True)

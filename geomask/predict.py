@@ -1,50 +1,28 @@
-"""Predict: read ahead in threads, run the network here, write behind in a thread."""
+"""Predict: a scene to a mask, complete or not at all, and what was done."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
+import torch
 
 from geomask.checkpoint import Model, load_model
 from geomask.classes import NODATA
 from geomask.device import choose_device
-from geomask.errors import OptionError, OutputError
-from geomask.inference import Inference, Loaded, Result, prepare
-from geomask.mask import mask_layout, percent_layout
+from geomask.errors import OptionError
+from geomask.inference import Inference, prepare
 from geomask.memory import peak_memory
-from geomask.output import check_distinct, check_output
-from geomask.raster import GDAL_OPTIONS, RasterWriter
+from geomask.pipeline import Outputs, Writers, check_outputs, run
+from geomask.raster import GDAL_OPTIONS
 from geomask.scene import Scene, open_scene
-from geomask.version import __version__
-
-WRITES_BEHIND = 4
-"""Results that may wait for the disk before the network does."""
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """The rasters of one prediction: mask always, confidence and probabilities where asked for."""
-
-    mask: Path
-    confidence: Path | None = None
-    probabilities: Path | None = None
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """Those that will be written."""
-        return tuple(p for p in (self.mask, self.confidence, self.probabilities) if p is not None)
 
 
 @dataclass(frozen=True)
@@ -130,16 +108,12 @@ def predict_scene(
         None if confidence is None else Path(confidence),
         None if probabilities is None else Path(probabilities),
     )
-    source = scene.path if isinstance(scene, Scene) else str(scene)
-    check_outputs(outputs, source, overwrite=overwrite)
-    if readers < 1:
-        raise OptionError(f"readers {readers} is below 1; one thread must read")
     with ExitStack() as stack:
         if not isinstance(scene, Scene):
             scene = stack.enter_context(open_scene(scene))
+        check_outputs(outputs, scene, overwrite=overwrite)
         if not isinstance(model, Model):
             model = load_model(model, choose_device(device))
-        started = time.perf_counter()
         inference = prepare(
             scene,
             model,
@@ -148,118 +122,77 @@ def predict_scene(
             margin=margin,
             batch=batch,
             resolution=resolution,
-            with_percent=confidence is not None or probabilities is not None,
+            with_percent=outputs.need_percent,
         )
-        stack.enter_context(rasterio.Env(**GDAL_OPTIONS))
-        writers = _Writers(stack, inference, outputs, compress)
-        for result in _results(inference, readers):
-            writers.write(result)
-            if progress is not None:
-                progress(Progress(int(writers.counts.sum()), scene.grid.width * scene.grid.height))
-        writers.commit()
-        return _summary(inference, outputs, writers.counts, time.perf_counter() - started)
+        finished = stack.enter_context(
+            predicting(inference, outputs, readers=readers, compress=compress, progress=progress)
+        )
+        finished.commit()
+        return finished.prediction
 
 
-def check_outputs(outputs: Outputs, source: str, *, overwrite: bool) -> None:
-    """Refuse outputs that cannot be written, before any work. Raises OutputError."""
-    check_distinct(outputs.paths)
-    for path in outputs.paths:
-        if path.suffix.lower() not in (".tif", ".tiff"):
-            raise OutputError(f"{path}: is not named as what it will be; name it .tif")
-        check_output(path, overwrite=overwrite, inputs=[source])
+@dataclass(frozen=True)
+class Finished:
+    """A prediction that is complete, beside its targets. mask, confidence: where its rasters lie
+    until `commit` moves them."""
+
+    prediction: Prediction
+    mask: Path
+    confidence: Path | None
+    commit: Callable[[], None]
 
 
-def _results(inference: Inference, readers: int) -> Iterator[Result]:
-    """Results in the order of the plan; neighbours whose sizes agree share a forward pass."""
-    waiting: list[Loaded] = []
-    for loaded in _load_ahead(inference, readers):
-        if waiting and (len(waiting) == inference.batch or waiting[0].size != loaded.size):
-            yield from inference.classify(waiting)
-            waiting = []
-        waiting.append(loaded)
-    if waiting:
-        yield from inference.classify(waiting)
+@contextmanager
+def predicting(
+    inference: Inference,
+    outputs: Outputs,
+    *,
+    readers: int = 2,
+    compress: str = "deflate",
+    progress: Callable[[Progress], None] | None = None,
+) -> Iterator[Finished]:
+    """Run a prediction to its end; its outputs are gone on leaving unless `commit` was called.
 
-
-def _load_ahead(inference: Inference, readers: int) -> Iterator[Loaded]:
-    """Patches in order, read by threads, of which only a few more than a batch may wait.
-
-    A thread's error is raised here, in its place; threads not yet started are then cancelled.
+    For what must come into place together with the mask; otherwise `predict_scene`, whose
+    arguments these are. Raises SceneError, OutputError or OptionError.
     """
-    with ThreadPoolExecutor(readers, thread_name_prefix="geomask-read") as pool:
-        pending: deque[Future[Loaded]] = deque()
-        try:
-            for patch in inference.plan:
-                pending.append(pool.submit(inference.load, patch))
-                if len(pending) > readers + inference.batch:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-class _Writers:
-    """The output rasters, written behind by one thread; complete after `commit`, else gone."""
-
-    def __init__(
-        self, stack: ExitStack, inference: Inference, outputs: Outputs, compress: str
-    ) -> None:
-        self.counts: npt.NDArray[np.int64] = np.zeros(256, dtype=np.int64)
-        card, tags = inference.model.card, _tags(inference)
-        wanted = (
-            (outputs.mask, "codes", mask_layout(card.class_table, tags)),
-            (outputs.confidence, "confidence", percent_layout(("confidence",), tags)),
-            (outputs.probabilities, "percent", percent_layout(card.class_table.names, tags)),
+    if readers < 1:
+        raise OptionError(f"readers {readers} is below 1; one thread must read")
+    started = time.perf_counter()
+    grid = inference.scene.grid
+    with ExitStack() as stack:
+        stack.enter_context(rasterio.Env(**GDAL_OPTIONS))
+        writers = Writers(stack, inference, outputs, compress)
+        results = stack.enter_context(closing(run(inference, readers)))
+        with _enough_memory():
+            for result in results:
+                writers.write(result)
+                if progress is not None:
+                    progress(Progress(int(writers.counts.sum()), grid.width * grid.height))
+        writers.finish()
+        seconds = time.perf_counter() - started
+        yield Finished(
+            _summary(inference, outputs, writers.counts, seconds),
+            writers.staged(outputs.mask),
+            None if outputs.confidence is None else writers.staged(outputs.confidence),
+            writers.commit,
         )
-        grid, block = inference.scene.grid, inference.plan.block
-        self._rasters = [
-            (
-                stack.enter_context(
-                    RasterWriter(path, grid, layout, block=block, compress=compress)
-                ),
-                attrgetter(part),
-            )
-            for path, part, layout in wanted
-            if path is not None
-        ]
-        self._pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="geomask-write"))
-        self._pending: deque[Future[None]] = deque()
-
-    def write(self, result: Result) -> None:
-        """Hand a result to the writing thread; an error of an earlier one is raised here."""
-        self.counts += np.bincount(result.codes.ravel(), minlength=256)
-        self._pending.append(self._pool.submit(self._write, result))
-        while len(self._pending) > WRITES_BEHIND:
-            self._pending.popleft().result()
-
-    def commit(self) -> None:
-        """Complete every raster, and only when all are complete move them into place."""
-        while self._pending:
-            self._pending.popleft().result()
-        for raster, _ in self._rasters:
-            raster.finish()
-        for raster, _ in self._rasters:
-            raster.commit()
-
-    def _write(self, result: Result) -> None:
-        for raster, part in self._rasters:
-            raster.write(result.window, part(result))
 
 
-def _tags(inference: Inference) -> dict[str, str]:
-    """What every output says of its making. No times, paths or host names: the same run on
-    another machine gives the same bytes."""
-    card, scene = inference.model.card, inference.scene
-    return {
-        "TIFFTAG_SOFTWARE": f"geomask {__version__}",
-        "GEOMASK_VERSION": __version__,
-        "GEOMASK_MODEL": card.name,
-        "GEOMASK_MODEL_SHA256": inference.model.sha256,
-        "GEOMASK_BANDS": json.dumps({b: scene.bands[b].source for b in inference.bands}),
-        "GEOMASK_RADIOMETRY": scene.radiometry(inference.bands),
-        "GEOMASK_NODATA": scene.provenance.nodata,
-    }
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Running out of memory as an error with a way out. torch's CPU allocator has no type of its
+    own for it."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not (
+            isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+        ):
+            raise
+        raise OptionError(
+            "there is not enough memory for patches of this size; use a smaller --patch or --batch"
+        ) from error
 
 
 def _summary(

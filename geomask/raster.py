@@ -81,11 +81,21 @@ def _why(path: str | Path, problem: Exception) -> str:
     """One clause on why a raster did not open."""
     text = str(path)
     if "://" not in text and not text.startswith("/vsi"):
-        if Path(text).is_dir():
-            return "is a folder, not a raster file"
-        if not Path(text).exists():
-            return "no such file"
-    return f"is not a raster that GDAL can open ({str(problem).rstrip('.')})"
+        try:
+            if Path(text).is_dir():
+                return "is a folder, not a raster file"
+            if not Path(text).exists():
+                return "no such file"
+        except OSError as error:  # a folder that may not be searched, a name that is too long
+            return f"cannot be read: {error.strerror}"
+    return f"is not a raster that GDAL can open ({root_cause(problem)})"
+
+
+def root_cause(problem: BaseException) -> str:
+    """What GDAL said first, where rasterio says only "see previous exception"."""
+    while problem.__cause__ is not None:
+        problem = problem.__cause__
+    return str(problem).rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -133,6 +143,8 @@ class RasterWriter:
             "bigtiff": "if_safer",
             "num_threads": "all_cpus",
         }
+        self._tags = layout.tags
+        self._has_crs = bool(grid.crs)
         self._written: list[tuple[Window, int]] = []
         self._staged = Staged(self.target)
         self._work = self._staged.folder / "work.tif"
@@ -158,10 +170,20 @@ class RasterWriter:
             self._work.unlink()
             self._read_back()
 
+    @property
+    def staged_path(self) -> Path:
+        """The finished file, beside its target; there between `finish` and `commit`."""
+        return self._staged.path
+
     def _read_back(self) -> None:
         """Compare the file with what was written: GDAL says nothing of a disk that fills up
         while a file is closed, or while the COG driver's threads compress."""
         with _quiet(), rasterio.open(self._staged.path) as dataset:
+            # GDAL drops an empty value, and the space around any.
+            found = {key: value.strip() for key, value in dataset.tags().items()}
+            lost = [k for k, v in self._tags.items() if v.strip() != found.get(k, "")]
+            if lost or bool(dataset.crs) != self._has_crs:
+                raise OSError(errno.EIO, "what was written about it does not read back")
             for window, checksum in self._written:
                 if zlib.crc32(dataset.read(window=window)) != checksum:
                     raise OSError(errno.EIO, "what was written does not read back")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -53,6 +53,19 @@ class VectorSummary:
         }
 
 
+@dataclass(frozen=True)
+class Traced:
+    """Polygons that are complete, beside their targets. summary: as after `commit`."""
+
+    summary: VectorSummary
+    staged: tuple[Staged, ...]
+
+    def commit(self) -> None:
+        """Move every file into place. Raises OutputError."""
+        for item in self.staged:
+            item.commit()
+
+
 def vectorize_mask(
     mask: str | Path,
     out: str | Path,
@@ -67,6 +80,7 @@ def vectorize_mask(
     """Write the connected components of a mask's classes as polygons with holes.
 
     mask: a single-band uint8 class mask; without class names of its own it has the default ones.
+        What it says is nodata, by a value or by a mask of its own, is nodata.
     out: `.shp` or `.gpkg`; in the mask's CRS.
     classes: names to write, all but clear by default. Clear and nodata never become polygons.
     connectivity: 4 makes a Polygon of pixels joined along edges; 8 joins them at vertices too,
@@ -80,10 +94,41 @@ def vectorize_mask(
     Warns of codes that the mask's classes do not name; they are left out.
     Raises MaskError, OptionError or OutputError; a run that fails leaves no output.
     """
+    with tracing(
+        mask,
+        out,
+        classes=classes,
+        connectivity=connectivity,
+        min_area=min_area,
+        confidence=confidence,
+        per_class=per_class,
+        overwrite=overwrite,
+    ) as traced:
+        traced.commit()
+        return traced.summary
+
+
+@contextmanager
+def tracing(
+    mask: str | Path,
+    out: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    connectivity: Literal[4, 8] = 4,
+    min_area: float = 0.0,
+    confidence: str | Path | None = None,
+    per_class: bool = False,
+    overwrite: bool = False,
+) -> Iterator[Traced]:
+    """As `vectorize_mask`, but nothing is in place until `Traced.commit`, and gone without it.
+
+    For polygons that must come into place together with their mask: mask and confidence may be
+    files that are not yet in theirs (`RasterWriter.staged_path`).
+    """
     if connectivity not in (4, 8):
         raise OptionError(f"connectivity is {connectivity}; give 4 or 8")
-    with ExitStack() as stack:
-        reader = stack.enter_context(open_mask(mask))
+    with ExitStack() as outputs, ExitStack() as sources:
+        reader = sources.enter_context(open_mask(mask))
         files = check_vectors(
             out,
             reader.grid,
@@ -94,20 +139,23 @@ def vectorize_mask(
             overwrite=overwrite,
             inputs=[mask] if confidence is None else [mask, confidence],
         )
-        chosen = [item for group in files.values() for item in group]
         percent = None
         if confidence is not None:
-            percent = stack.enter_context(open_confidence(confidence, reader.grid))
-        found = batches(_strips(reader, percent), [c.code for c in chosen], connectivity)
+            percent = sources.enter_context(open_confidence(confidence, reader.grid))
+        codes = [item.code for group in files.values() for item in group]
+        found = batches(_strips(reader, percent), codes, connectivity)
         features = (_features(b, reader.grid, min_area, percent is not None) for b in found)
-        counts, areas = _write(
-            features, files, reader.grid, multi=connectivity == 8, confidence=percent is not None
+        staged = tuple(outputs.enter_context(Staged(path)) for path in files)
+        summary = _write(
+            features,
+            files,
+            staged,
+            reader.grid,
+            multi=connectivity == 8,
+            confidence=percent is not None,
         )
-        return VectorSummary(
-            tuple(files),
-            {c.name: int(counts[c.code]) for c in chosen},
-            {c.name: float(areas[c.code]) for c in chosen} if _has_metres(reader.grid) else None,
-        )
+        sources.close()  # the mask may now be moved
+        yield Traced(summary, staged)
 
 
 def check_vectors(
@@ -221,29 +269,30 @@ def _features(batch: Batch, grid: Grid, min_area: float, confidence: bool) -> Fe
 def _write(
     features: Iterable[Features],
     files: Mapping[Path, Sequence[MaskClass]],
+    staged: Sequence[Staged],
     grid: Grid,
     *,
     multi: bool,
     confidence: bool,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Write every file, then move them into place: the number and the area of each code."""
+) -> VectorSummary:
+    """Write every file, beside its target."""
     counts, areas = np.zeros(256, np.int64), np.zeros(256)
-    with ExitStack() as stack:
-        staged = {path: stack.enter_context(Staged(path)) for path in files}
-        with ExitStack() as open_layers:
-            open_layers.enter_context(fiona.Env())  # GDAL's errors are raised, not also printed
-            layers = []
-            for path, classes in files.items():
-                names = {c.code: c.name for c in classes}
-                layer = Layer(staged[path], grid, names, multi=multi, confidence=confidence)
-                layers.append(open_layers.enter_context(layer))
-            for some in features:
-                counts += np.bincount(some.codes, minlength=256)
-                if some.areas is not None:
-                    areas += np.bincount(some.codes, some.areas, 256)
-                for layer in layers:
-                    layer.write(some.where(np.isin(some.codes, list(layer.names))))
-        # Only now that every file is complete does any come into place.
-        for item in staged.values():
-            item.commit()
-    return counts, areas
+    with ExitStack() as open_layers:
+        open_layers.enter_context(fiona.Env())  # GDAL's errors are raised, not also printed
+        layers = []
+        for item, classes in zip(staged, files.values(), strict=True):
+            names = {c.code: c.name for c in classes}
+            layer = Layer(item, grid, names, multi=multi, confidence=confidence)
+            layers.append(open_layers.enter_context(layer))
+        for some in features:
+            counts += np.bincount(some.codes, minlength=256)
+            if some.areas is not None:
+                areas += np.bincount(some.codes, some.areas, 256)
+            for layer in layers:
+                layer.write(some.where(np.isin(some.codes, list(layer.names))))
+    chosen = [item for group in files.values() for item in group]
+    return VectorSummary(
+        tuple(files),
+        {c.name: int(counts[c.code]) for c in chosen},
+        {c.name: float(areas[c.code]) for c in chosen} if _has_metres(grid) else None,
+    )

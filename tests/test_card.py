@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import struct
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from geomask.card import CARD_KEY, Card, card_to_text, read_card
 from geomask.checkpoint import load_model, save_model
-from geomask.errors import ModelError
+from geomask.cli import cli
+from geomask.errors import GeomaskWarning, ModelError
 from geomask.model_files import find_model, list_models
 from geomask.network import build_segmenter
 from tests.conftest import make_card
@@ -137,6 +140,35 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         load_model(path)
 
 
+def test_what_does_not_fit_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"w": torch.zeros(1)}, path, metadata={CARD_KEY: card_to_text(make_card())})
+    with pytest.raises(ModelError, match=r"for PlainUNet: Missing key\(s\)") as caught:
+        load_model(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < len(str(path)) + 250
+
+
+@pytest.mark.parametrize("stride", [1, 8, 24])
+def test_a_stride_the_network_cannot_keep_is_refused(tmp_path: Path, stride: int) -> None:
+    path = tmp_path / "odd.safetensors"
+    card = make_card(stride=stride)
+    save_model(path, build_segmenter(card), card)
+    with pytest.raises(ModelError, match=rf"stride {stride}, .* multiple of 16"):
+        load_model(path)
+
+
+def test_an_smp_network_needs_its_encoders_stride(tmp_path: Path) -> None:
+    spec = {"architecture": "Unet", "encoder": "mobileone_s0"}
+    for stride in (16, 64):
+        path = tmp_path / f"{stride}.safetensors"
+        card = Card.model_validate(make_card().model_dump() | {"network": spec, "stride": stride})
+        save_model(path, build_segmenter(card), card)
+    with pytest.raises(ModelError, match=r"stride 16, .* multiple of 32"):
+        load_model(tmp_path / "16.safetensors")
+    assert load_model(tmp_path / "64.safetensors").card.stride == 64
+
+
 def test_an_encoder_that_smp_does_not_know_is_refused(tmp_path: Path) -> None:
     spec = {"architecture": "Unet", "encoder": "no-such"}
     values = json.loads(card_to_text(make_card())) | {"network": spec}
@@ -162,6 +194,72 @@ def test_an_unknown_model_names_those_there_are(
         find_model("huge")
     with pytest.raises(ModelError, match="no such model file"):
         find_model("absent.safetensors")
+
+
+def test_what_lies_in_the_current_folder_shadows_no_name(
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEOMASK_MODELS", str(model_file.parent))
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "tiny").write_text("notes")
+    (folder / "old.pth").write_bytes(pickle.dumps(1, protocol=4))
+    monkeypatch.chdir(folder)
+    assert find_model("tiny") == model_file
+    with pytest.raises(ModelError, match="pickle"):
+        load_model("old.pth")
+    with pytest.raises(ModelError, match="not a geomask model"):
+        load_model("./tiny")
+    (folder / "notes.txt").write_text("notes")
+    with pytest.raises(ModelError, match="not a geomask model"):
+        load_model("notes.txt")
+    with pytest.raises(ModelError, match="no model is called"):
+        find_model("x" * 300)
+
+
+@pytest.mark.parametrize("path", [f"./{'x' * 300}", f"{'x' * 300}.safetensors", "./x\0y"])
+def test_a_path_no_file_can_have_is_refused(path: str) -> None:
+    with pytest.raises(ModelError, match="cannot be opened as a model file: "):
+        find_model(path)
+
+
+def test_a_folder_is_no_model_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such model file"):
+        find_model(tmp_path)
+
+
+def test_a_path_that_may_not_be_looked_at_is_refused(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)  # root may look everywhere, so no chmod
+    with pytest.raises(ModelError, match=r"tiny.safetensors: cannot be .*: Permission denied"):
+        find_model(model_file)
+
+
+def test_folders_that_cannot_be_read_are_left_out_with_a_warning(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "GEOMASK_MODELS", os.pathsep.join(["x" * 300, "/no/such/folder", str(model_file.parent)])
+    )
+    with pytest.warns(GeomaskWarning, match="its models are left out: File name too long"):
+        assert find_model("tiny") == model_file
+
+
+def test_a_damaged_model_does_not_hide_the_others(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEOMASK_MODELS", str(model_file.parent))
+    (model_file.parent / "bad.safetensors").write_bytes(b"hello")
+    with pytest.warns(GeomaskWarning, match=r"left out: .*bad.safetensors: is not a geomask model"):
+        result = CliRunner().invoke(cli, ["models", "list", "--json"])
+    assert result.exit_code == 0, result.output
+    names = [entry["name"] for entry in json.loads(result.stdout)]
+    assert "tiny" in names
+    assert "bad" not in names
 
 
 def test_the_first_band_set_a_scene_has_is_chosen() -> None:

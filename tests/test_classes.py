@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -45,9 +47,22 @@ def test_codes_and_names_are_unique(classes: tuple[MaskClass, ...]) -> None:
         (1, "", (0, 0, 0)),
         (1, "a b", (0, 0, 0)),
         (1, "a", (0, 0, 256)),
+        (1.0, "a", (0, 0, 0)),
+        (True, "a", (0, 0, 0)),
+        ("1", "a", (0, 0, 0)),
+        (None, "a", (0, 0, 0)),
+        (1, 5, (0, 0, 0)),
+        (1, None, (0, 0, 0)),
+        (1, ["a"], (0, 0, 0)),
+        (1, "a", (0, 0, 1.5)),
+        (1, "a", (0, 0, True)),
+        (1, "a", ("0", "0", "0")),
+        (1, "a", (0, 0)),
+        (1, "a", "abc"),
+        (1, "a", None),
     ],
 )
-def test_a_class_checks_itself(code: int, name: str, color: tuple[int, int, int]) -> None:
+def test_a_class_checks_itself(code: Any, name: Any, color: Any) -> None:
     with pytest.raises(ValueError, match="class"):
         MaskClass(code, name, color)
 

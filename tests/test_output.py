@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from geomask import output
 from geomask.errors import OutputError
-from geomask.output import Staged, check_distinct, check_output
+from geomask.output import Staged, check_distinct, check_output, target_of
 
 
 def hidden(folder: Path) -> list[str]:
@@ -120,3 +123,200 @@ def test_an_unwritable_folder_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 def test_two_outputs_need_two_files(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="named for two outputs"):
         check_distinct([tmp_path / "a.tif", tmp_path / "b" / ".." / "a.tif"])
+
+
+@pytest.mark.parametrize(
+    ("target", "companion"),
+    [
+        ("data.shp", "data.dbf"),
+        ("data.shp", "data.cpg"),
+        ("data.shp", "data.PRJ"),
+        ("data.shp", "data.shp.xml"),
+        ("a.tif", "a.tif.aux.xml"),
+        ("a.TIF", "a.TIF.ovr"),
+        ("a.tiff", "a.tiff.msk"),
+    ],
+)
+def test_a_companion_is_replaced_only_when_told(
+    tmp_path: Path, target: str, companion: str
+) -> None:
+    (tmp_path / companion).write_text("mine")
+    with pytest.raises(OutputError, match=rf"{companion}: exists .*--overwrite"):
+        check_output(tmp_path / target, overwrite=False)
+    check_output(tmp_path / target, overwrite=True)
+    with pytest.raises(OutputError, match=rf"{companion}: is an input"):
+        check_output(tmp_path / target, overwrite=True, inputs=[tmp_path / companion])
+    with Staged(tmp_path / target) as staged:
+        staged.path.write_text("new")
+        staged.commit()
+    assert [path.name for path in tmp_path.iterdir()] == [target]
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-journal"])
+def test_a_geopackage_in_use_is_refused(tmp_path: Path, ending: str) -> None:
+    target = tmp_path / "a.gpkg"
+    target.write_text("old")
+    beside = tmp_path / f"a.gpkg{ending}"
+    beside.write_text("changes")
+    with pytest.raises(OutputError, match=r"open in another program.*close it there"):
+        check_output(target, overwrite=True)
+    with Staged(target) as staged:
+        staged.path.write_text("new")
+        with pytest.raises(OutputError, match="open in another program"):
+            staged.commit()
+    assert (target.read_text(), beside.read_text()) == ("old", "changes")
+    assert hidden(tmp_path) == []
+
+
+def test_empty_leftovers_of_a_geopackage_are_removed(tmp_path: Path) -> None:
+    target = tmp_path / "a.gpkg"
+    for ending in ("-wal", "-journal"):
+        (tmp_path / f"a.gpkg{ending}").touch()
+    (tmp_path / "a.gpkg-shm").write_text("an index of the changes")
+    check_output(target, overwrite=False)
+    with Staged(target) as staged:
+        staged.path.write_text("new")
+        staged.commit()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gpkg"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_written_through_when_told(tmp_path: Path, there: bool) -> None:
+    (tmp_path / "disk").mkdir()
+    real = tmp_path / "disk" / "blob"
+    if there:
+        real.write_text("old")
+    link = tmp_path / "a.tif"
+    link.symlink_to(Path("disk") / "blob")
+    with pytest.raises(OutputError, match="exists; give --overwrite"):
+        check_output(link, overwrite=False)
+    check_output(link, overwrite=True)
+    with Staged(link) as staged:
+        assert staged.folder.parent.samefile(tmp_path / "disk")
+        staged.path.write_text("new")
+        (staged.folder / "a.tif.aux.xml").write_text("new")
+        staged.commit()
+    assert link.is_symlink()
+    assert real.read_text() == link.read_text() == "new"
+    assert sorted(path.name for path in real.parent.iterdir()) == ["blob", "blob.aux.xml"]
+
+
+def test_links_that_cannot_be_written_through_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "away.tif").symlink_to(tmp_path / "absent" / "a.tif")
+    with pytest.raises(OutputError, match=r"absent does not exist"):
+        check_output(tmp_path / "away.tif", overwrite=True)
+    (tmp_path / "circle.tif").symlink_to(tmp_path / "circle.tif")
+    with pytest.raises(OutputError, match=r"circle\.tif: "):
+        check_output(tmp_path / "circle.tif", overwrite=True)
+    with pytest.raises(OutputError, match=r"circle\.tif: "):
+        check_distinct([tmp_path / "circle.tif"])
+    with pytest.raises(OutputError, match=r"circle\.tif: "):
+        Staged(tmp_path / "circle.tif")
+    (tmp_path / "a.shp").symlink_to(tmp_path / "b.shp")
+    with pytest.raises(OutputError, match=r"a\.shp: is a link, and a shapefile is several"):
+        check_output(tmp_path / "a.shp", overwrite=True)
+
+
+@pytest.mark.parametrize("length", [230, 300])
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path, length: int) -> None:
+    with pytest.raises(OutputError, match="name is too long"):
+        check_output(tmp_path / ("a" * length + ".tif"), overwrite=False)
+    with pytest.raises(OutputError, match="cannot write beside it"):
+        Staged(tmp_path / ("a" * length + ".tif"))
+
+
+def test_an_input_that_is_a_long_url_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").touch()
+    check_output(tmp_path / "a.tif", overwrite=True, inputs=["https://host/a?" + "s" * 999])
+
+
+def test_a_folder_that_may_not_be_searched_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, **_: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "lstat", refuse)  # root may search anywhere
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(OutputError, match=r"a\.tif: cannot be reached \(Permission denied\)"):
+        check_output(tmp_path / "a.tif", overwrite=False)
+
+
+def test_the_lock_and_not_the_process_number_says_who_is_alive(tmp_path: Path) -> None:
+    target = tmp_path / "a.tif"
+    live = Staged(target)
+    # As another container sees it: same host name, and no process of that number.
+    elsewhere = live.folder.with_name(".a.tif.geomask-01234567-999999999-0")
+    live.folder.rename(elsewhere)
+    dead = tmp_path / f".a.tif.geomask-89abcdef-{os.getpid()}-0"
+    dead.mkdir()
+    (dead / "a.tif").write_text("half")
+    kept = {".a.tif.geomask-mine", ".b.tif.geomask-01234567-1-0"}
+    for name in kept:
+        (tmp_path / name).mkdir()
+    Staged(target).discard()
+    assert set(hidden(tmp_path)) == {elsewhere.name} | kept
+    live.discard()
+    Staged(target).discard()
+    assert set(hidden(tmp_path)) == kept
+
+
+def test_a_killed_run_is_swept(tmp_path: Path) -> None:
+    target = tmp_path / "a.tif"
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        Staged(target).path.write_text("half")
+        os.write(write, b"x")
+        signal.pause()
+    os.read(read, 1)
+    assert len(hidden(tmp_path)) == 1
+    Staged(target).discard()
+    assert len(hidden(tmp_path)) == 1
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    Staged(target).discard()
+    assert hidden(tmp_path) == []
+    os.close(read)
+    os.close(write)
+
+
+def test_a_folder_swept_before_it_was_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = iter([BlockingIOError, FileNotFoundError])
+    lock = output._lock
+
+    def late(folder: Path) -> int | None:
+        for problem in taken:
+            raise problem
+        return lock(folder)
+
+    monkeypatch.setattr(output, "_lock", late)
+    with Staged(tmp_path / "a.tif") as staged:
+        staged.path.write_text("new")
+        staged.commit()
+    assert (tmp_path / "a.tif").read_text() == "new"
+
+
+def test_without_locks_it_works_and_sweeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: int) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(output.fcntl, "flock", no_locks)
+    first = Staged(tmp_path / "a.tif")
+    with Staged(tmp_path / "a.tif") as second:
+        second.path.write_text("new")
+        second.commit()
+    assert hidden(tmp_path) == [first.folder.name]
+    first.discard()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_a_staged_file_is_called_by_its_target(tmp_path: Path) -> None:
+    with Staged(tmp_path / "a.tif") as staged:
+        assert target_of(staged.path) == tmp_path / "a.tif"
+    for path in (tmp_path / "a.tif", "https://host//a.tif"):
+        assert target_of(path) == path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -190,7 +191,7 @@ def test_resampled_inference_has_no_seams(tmp_path: Path) -> None:
     scene = write_scene(tmp_path / "s.tif", random_dn(300, 217), transform=transform)
     model = Model(Blur(3), make_card(), torch.device("cpu"))
     masks = [
-        predict(scene, tmp_path / "m.tif", model, patch=patch, margin=8) for patch in (64, 512)
+        predict(scene, tmp_path / "m.tif", model, patch=patch, margin=3) for patch in (64, 512)
     ]
     np.testing.assert_array_equal(*masks)
 
@@ -349,6 +350,7 @@ def test_an_existing_output_is_kept_unless_told(
         ({"margin": -1}, "below 0"),
         ({"batch": 0}, "below 1"),
         ({"readers": 0}, "below 1"),
+        ({"margin": 100_000}, "would draw on"),
         ({"precision": "fp64"}, "precision 'fp64'"),
         ({"resolution": 0}, "not a pixel size"),
         ({"resolution": 10_000.0}, "64 times"),
@@ -396,6 +398,66 @@ def test_a_truncated_scene_touches_no_output(tmp_path: Path, old: Path) -> None:
     with pytest.raises(SceneError, match="cut short or damaged"):
         predict_scene(path, old, model=identity_model(), patch=128, overwrite=True)
     assert untouched(tmp_path, old)
+
+
+def test_no_source_of_the_scene_is_replaced(tmp_path: Path, scene_file: Path) -> None:
+    before = scene_file.read_bytes()
+    vrt = tmp_path / "s.vrt"
+    rasterio.shutil.copy(scene_file, vrt, driver="VRT")
+    for scene in (scene_file, vrt, f"vrt://{scene_file}", f"GTIFF_DIR:1:{scene_file}"):
+        with pytest.raises(OutputError, match="is an input"):
+            predict_scene(scene, scene_file, model=identity_model(), overwrite=True)
+    assert scene_file.read_bytes() == before
+
+
+def test_running_out_of_memory_is_an_error_with_a_way_out(tmp_path: Path, old: Path) -> None:
+    scene = write_scene(tmp_path / "s.tif", random_dn(200, 200))
+    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")):
+        model = Model(Failing(error), make_card(), torch.device("cpu"))
+        with pytest.raises(OptionError, match="use a smaller --patch or --batch"):
+            predict_scene(scene, old, model=model, patch=32, overwrite=True)
+    assert untouched(tmp_path, old)
+
+
+def test_the_last_write_that_fails_ends_the_run(
+    tmp_path: Path, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = RasterWriter.write
+
+    def fail_at_the_end(self: RasterWriter, window: Any, values: Any) -> None:
+        if window.row_off + window.height == 200 and window.col_off + window.width == 200:
+            raise OutputError("no space left")
+        write(self, window, values)
+
+    monkeypatch.setattr(RasterWriter, "write", fail_at_the_end)
+    scene = write_scene(tmp_path / "s.tif", random_dn(200, 200))
+    with pytest.raises(OutputError, match="no space left"):
+        predict_scene(scene, old, model=identity_model(), patch=32, overwrite=True)
+    assert untouched(tmp_path, old)
+
+
+def test_reading_runs_only_a_little_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[int] = []
+    at_first: list[int] = []
+    load = inference.Inference.load
+
+    def count(self: inference.Inference, patch: Any) -> Any:
+        loads.append(1)
+        return load(self, patch)
+
+    class Slow(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if not at_first:
+                time.sleep(0.3)
+                at_first.append(len(loads))
+            return torch.nan_to_num(x)
+
+    monkeypatch.setattr(inference.Inference, "load", count)
+    scene = write_scene(tmp_path / "s.tif", random_dn(300, 300))
+    model = Model(Slow(), make_card(), torch.device("cpu"))
+    predict_scene(scene, tmp_path / "m.tif", model=model, patch=32, readers=2)
+    assert len(loads) == 100
+    assert at_first[0] <= 6
 
 
 class Failing(nn.Module):

@@ -25,7 +25,8 @@ from geomask.areas import areas_m2
 from geomask.errors import GeomaskWarning, MaskError, OptionError, OutputError
 from geomask.grid import Grid
 from geomask.layer import Layer
-from geomask.vectorize import rasterize, vectorize_mask
+from geomask.output import Staged
+from geomask.vectorize import rasterize, tracing, vectorize_mask
 
 UTM = "EPSG:32633"
 TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -182,7 +183,8 @@ def test_no_crs_no_areas(tmp_path: Path, suffix: str) -> None:
 
 
 def test_feet_are_not_metres(tmp_path: Path) -> None:
-    source = write_raster(tmp_path / "mask.tif", np.ones((1, 1), np.uint8), crs="EPSG:2263")
+    new_york = Affine(10, 0, 980_000, 0, -10, 200_000)
+    source = write_raster(tmp_path / "mask.tif", np.ones((1, 1), np.uint8), "EPSG:2263", new_york)
     summary = vectorize_mask(source, tmp_path / "clouds.shp")
     assert summary.areas_m2 is not None
     assert summary.areas_m2["cloud"] == pytest.approx(100 * (1200 / 3937) ** 2)
@@ -341,3 +343,89 @@ def test_rasterize_refuses_other_vectors(tmp_path: Path) -> None:
     other.to_file(tmp_path / "other.gpkg")
     with pytest.raises(MaskError, match="class_id"):
         rasterize(tmp_path / "other.gpkg", grid)
+
+
+def test_nodata_of_a_foreign_mask_is_no_class(tmp_path: Path) -> None:
+    source = write_raster(tmp_path / "mask.tif", CODES)
+    with rasterio.open(source, "r+") as dataset:
+        dataset.nodata = 2
+    assert vectorize_mask(source, tmp_path / "clouds.shp").counts == {
+        "cloud": 2,
+        "shadow": 0,
+        "snow": 0,
+    }
+
+
+def test_upper_case_suffixes(mask: Path, tmp_path: Path) -> None:
+    vectorize_mask(mask, tmp_path / "c.GPKG")
+    assert len(geopandas.read_file(tmp_path / "c.GPKG")) == 5
+    with pytest.raises(OptionError, match=r"c\.SHP: name it in lower case"):
+        vectorize_mask(mask, tmp_path / "c.SHP")
+    assert files(tmp_path) == {"mask.tif", "c.GPKG"}
+
+
+@pytest.mark.parametrize("suffix", [".shp", ".gpkg"])
+def test_traced_polygons_come_into_place_when_told(mask: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"clouds{suffix}"
+    with tracing(mask, out, per_class=True) as traced:
+        assert traced.summary.paths[0] == tmp_path / f"clouds_cloud{suffix}"
+        assert {name for name in files(tmp_path) if name[0] != "."} == {"mask.tif"}
+        mask.rename(tmp_path / "moved.tif")
+        traced.commit()
+        assert all(path.exists() for path in traced.summary.paths)
+    assert not any(name.startswith(".") for name in files(tmp_path))
+    assert len(geopandas.read_file(tmp_path / f"clouds_cloud{suffix}")) == 2
+
+
+def test_traced_polygons_are_gone_without_a_commit(mask: Path, tmp_path: Path) -> None:
+    with tracing(mask, tmp_path / "clouds.gpkg"):
+        pass
+    with pytest.raises(KeyboardInterrupt), tracing(mask, tmp_path / "clouds.gpkg"):
+        raise KeyboardInterrupt
+    assert files(tmp_path) == {"mask.tif"}
+
+
+def test_a_mask_that_is_staged_is_traced(mask: Path, tmp_path: Path) -> None:
+    with Staged(tmp_path / "later.tif") as staged:
+        write_raster(staged.path, np.array([[1, 7]], np.uint8))
+        with (  # noqa: PT031
+            pytest.warns(GeomaskWarning, match=f"^{tmp_path / 'later.tif'}: has pixels of code 7"),
+            tracing(staged.path, tmp_path / "clouds.shp") as traced,
+        ):
+            staged.commit()
+            traced.commit()
+    assert traced.summary.counts["cloud"] == 1
+    assert {"later.tif", "clouds.shp"} < files(tmp_path)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("part", ["shp", "shx", "dbf", "prj", "cpg", "gpkg"])
+def test_a_file_that_was_cut_short_is_noticed(
+    mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    out = tmp_path / ("clouds.gpkg" if part == "gpkg" else "clouds.shp")
+    close = fiona.Collection.close
+
+    def close_badly(self: fiona.Collection) -> None:
+        writing = self.mode == "w" and not self.closed
+        close(self)
+        if writing:
+            cut(Path(self.path).with_suffix(f".{part}"))
+
+    monkeypatch.setattr(fiona.Collection, "close", close_badly)
+    with pytest.raises(OutputError, match=r"clouds\.\w+: could not be written completely"):
+        vectorize_mask(mask, out)
+    assert files(tmp_path) == {"mask.tif"}
+
+
+def test_features_that_are_missing_are_noticed(
+    mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = Layer._records
+    monkeypatch.setattr(Layer, "_records", lambda *given: list(records(*given))[1:])
+    with pytest.raises(OutputError, match=r"clouds\.gpkg: could not be written completely"):
+        vectorize_mask(mask, tmp_path / "clouds.gpkg")
+    assert files(tmp_path) == {"mask.tif"}

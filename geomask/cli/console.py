@@ -30,7 +30,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(*header, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
@@ -58,7 +58,11 @@ def print_card(card: Card) -> None:
             ("margin", f"{card.margin} pixels, patches on multiples of {card.stride}"),
             ("licence", card.licence),
             *((f"score: {name}", _plain(value)) for name, value in card.metrics.items()),
-            *((f"made: {name}", _plain(value)) for name, value in card.provenance.items()),
+            *(
+                (f"made: {name}", _plain(value))
+                for name, value in card.provenance.items()
+                if name != "recipe"  # a page of its own; --json has it
+            ),
         ]
     )
 
@@ -70,7 +74,7 @@ def progress_bar(label: str, *, quiet: bool) -> Iterator[Report | None]:
         yield None
         return
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[rate]}"),
@@ -95,4 +99,12 @@ def megabytes(count: int | None) -> str:
 
 
 def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    """A value of a card in words: mappings as "name value", nested ones in brackets."""
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{name} ({_plain(part)})" if isinstance(part, dict) else f"{name} {_plain(part)}"
+            for name, part in value.items()
+        )
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return str(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import click
 
 from geomask.cli.options import debug_option, json_option
@@ -22,12 +24,18 @@ def command(ctx: click.Context) -> None:
 @json_option
 @debug_option
 def list_(as_json: bool = False) -> None:
-    """Name, bands and classes of every model."""
+    """Name, bands and classes of every model; a damaged file is left out with a warning."""
     from geomask.card import read_card
     from geomask.cli.console import print_json, print_table
+    from geomask.errors import GeomaskWarning, ModelError
     from geomask.model_files import list_models
 
-    cards = [(name, path, read_card(path)) for name, path in list_models()]
+    cards = []
+    for name, path in list_models():
+        try:
+            cards.append((name, path, read_card(path)))
+        except ModelError as error:
+            warnings.warn(f"left out: {error}", GeomaskWarning, stacklevel=2)
     if as_json:
         print_json([{"name": n, "path": str(p), "card": c.model_dump()} for n, p, c in cards])
         return

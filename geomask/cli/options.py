@@ -22,7 +22,7 @@ def _band_numbers(
     bands: dict[str, int] = {}
     for part in text.split(","):
         name, equals, number = (piece.strip() for piece in part.partition("="))
-        if not equals or not name or not number.isdigit():
+        if not equals or not name or not number.isdecimal():
             raise click.BadParameter(f"{part!r} is not NAME=NUMBER, as in red=1,green=2,nir=4")
         if name in bands:
             raise click.BadParameter(f"{name!r} is named twice")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,10 +13,13 @@ import click
 from geomask.cli import options
 
 if TYPE_CHECKING:
-    from geomask.checkpoint import Model
+    from geomask.inference import Inference
     from geomask.predict import Prediction
-    from geomask.scene import Scene
     from geomask.vectorize import VectorSummary
+
+
+POLYGON_OPTIONS = {"classes": "--classes", "min_area": "--min-area", "per_class": "--per-class"}
+"""Options that would do nothing without polygons."""
 
 
 @click.command("predict", short_help="A scene to a mask, and to polygons.")
@@ -77,21 +80,25 @@ class _Job:
     """The command's options sorted by who takes them: the scene, the network, the polygons."""
 
     def __init__(self, given: dict[str, Any]) -> None:
+        from geomask.pipeline import Outputs
+
         def take(*names: str) -> dict[str, Any]:
             return {name: given[name] for name in names}
 
+        if given["shp"] is None and any(given[name] for name in POLYGON_OPTIONS):
+            raise click.UsageError(f"{', '.join(POLYGON_OPTIONS.values())} go with --shp")
         self.path: str = given["scene"]
-        self.mask: Path = given["out"]
+        self.outputs = Outputs(given["out"], given["confidence"], given["probabilities"])
         self.shp: Path | None = given["shp"]
+        self.overwrite: bool = given["overwrite"]
         self.quiet = given["quiet"] or given["as_json"]
         self.as_json: bool = given["as_json"]
         self.model: str = given["model"]
         self.device: str = given["device"]
         self.stated = take("bands", "sensor", "scale", "offset", "nodata")
         self.network = take("precision", "patch", "margin", "batch", "resolution")
-        self.rasters = take("confidence", "probabilities")
-        self.running = take("readers", "compress", "overwrite")
-        self.tracing = take("classes", "min_area", "per_class", "overwrite")
+        self.running = take("readers", "compress")
+        self.wanted = take("classes", "min_area", "per_class")
         self.connectivity: Literal[4, 8] = given["connectivity"]
         self.started = time.perf_counter()
 
@@ -101,64 +108,72 @@ class _Job:
         return time.perf_counter() - self.started
 
     @contextmanager
-    def opened(self) -> Iterator[tuple[Scene, Model]]:
-        """The scene and the model, once no output stands in the way."""
+    def prepared(self) -> Iterator[Inference]:
+        """Scene, model and patches, once no output and no option stands in the way."""
         from geomask.checkpoint import load_model
         from geomask.device import choose_device
+        from geomask.inference import prepare
         from geomask.output import check_distinct
-        from geomask.predict import Outputs, check_outputs
+        from geomask.pipeline import check_outputs
         from geomask.scene import open_scene
         from geomask.vectorize import check_vectors
 
-        outputs = Outputs(self.mask, **self.rasters)
-        check_outputs(outputs, self.path, overwrite=self.running["overwrite"])
         with open_scene(self.path, **self.stated) as scene:
+            check_outputs(self.outputs, scene, overwrite=self.overwrite)
             model = load_model(self.model, choose_device(self.device))
             if self.shp is not None:
-                table = model.card.class_table
                 files = check_vectors(
-                    self.shp, scene.grid, table, **self.tracing, inputs=[self.path]
+                    self.shp,
+                    scene.grid,
+                    model.card.class_table,
+                    **self.wanted,
+                    overwrite=self.overwrite,
+                    inputs=scene.files,
                 )
-                check_distinct([*outputs.paths, *files])
-            yield scene, model
+                check_distinct([*self.outputs.paths, *files])
+            percent = self.outputs.need_percent
+            yield prepare(scene, model, with_percent=percent, **self.network)
 
     def run(self) -> tuple[Prediction, VectorSummary | None]:
-        """Predict, then trace."""
+        """Predict, and trace the finished mask; then all outputs come into place together."""
         from geomask.cli.console import progress_bar
-        from geomask.predict import predict_scene
-        from geomask.vectorize import vectorize_mask
+        from geomask.predict import predicting
+        from geomask.vectorize import tracing
 
-        with self.opened() as (scene, model), progress_bar(self.path, quiet=self.quiet) as progress:
-            prediction = predict_scene(
-                scene,
-                self.mask,
-                model=model,
-                progress=progress,
-                **self.network,
-                **self.rasters,
-                **self.running,
+        with ExitStack() as stack:
+            inference = stack.enter_context(self.prepared())
+            with progress_bar(self.path, quiet=self.quiet) as progress:
+                finished = stack.enter_context(
+                    predicting(inference, self.outputs, progress=progress, **self.running)
+                )
+            if self.shp is None:
+                finished.commit()
+                return finished.prediction, None
+            traced = stack.enter_context(
+                tracing(
+                    finished.mask,
+                    self.shp,
+                    confidence=finished.confidence,
+                    connectivity=self.connectivity,
+                    overwrite=self.overwrite,
+                    **self.wanted,
+                )
             )
-        if self.shp is None:
-            return prediction, None
-        return prediction, vectorize_mask(
-            self.mask,
-            self.shp,
-            confidence=self.rasters["confidence"],
-            connectivity=self.connectivity,
-            **self.tracing,
-        )
+            finished.commit()
+            traced.commit()
+            return finished.prediction, traced.summary
 
     def describe(self) -> None:
         """Print what a run would read, apply and spend, and touch nothing."""
         from geomask.cli.console import megabytes, print_facts, print_json
         from geomask.estimate import estimate
-        from geomask.inference import prepare
 
-        with self.opened() as (scene, model):
-            about = estimate(prepare(scene, model, **self.network))
+        with self.prepared() as inference:
+            about = estimate(inference)
         if self.as_json:
             print_json(about.to_json())
             return
+        targets = [*self.outputs.paths, *([] if self.shp is None else [self.shp])]
         resolution = about.resolution
         metres = "native pixels" if resolution is None else f"{resolution[0]:.4g} m"
         print_facts(
@@ -170,15 +185,11 @@ class _Job:
                 ("nodata", about.nodata),
                 ("model", f"{about.model} on {about.device}, {about.precision}"),
                 ("patches", f"{about.patches} of at most {about.patch} pixels, at {metres}"),
-                ("would write", ", ".join(str(p) for p in self._targets())),
+                ("would write", ", ".join(map(str, targets))),
                 ("time", f"about {about.seconds:.0f} s, from one patch, start-up not counted"),
                 ("memory", f"about {megabytes(about.memory)} at the peak"),
             ]
         )
-
-    def _targets(self) -> list[Path]:
-        paths = [self.mask, self.shp, *self.rasters.values()]
-        return [path for path in paths if path is not None]
 
 
 def _print_summary(prediction: Prediction, polygons: VectorSummary | None, seconds: float) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from geomask.scene.geotiff import Stated, open_geotiff
+from geomask.scene.geotiff import open_geotiff
+from geomask.scene.meaning import Stated
 from geomask.scene.scene import Scene, SceneBand
 
 __all__ = ["Scene", "SceneBand", "open_scene"]

@@ -18,15 +18,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from rasterio.enums import MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
 
 from geomask.errors import SceneError
-from geomask.raster import GDAL_ERRORS, open_raster
+from geomask.raster import GDAL_ERRORS, open_raster, root_cause
 
 UNIT_ROWS, UNIT_COLUMNS = 256, 1024
 """A unit is made of whole blocks and has at least so many pixels, where the raster has them:
 fewer would spend time on calls, more would keep rows that no window needs."""
+
+DATASET_MASK = 0
+"""Stands for a file's own mask where a band number is expected."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class BlockReader:
     `decoded_pixels` counts what was decoded, for benchmarks: pixels of one band.
     """
 
-    def __init__(self, path: str, indexes: tuple[int, ...]) -> None:
+    def __init__(self, path: str, indexes: tuple[int, ...], *, use_mask: bool = True) -> None:
         self.path = path
         self.indexes = indexes
         self.decoded_pixels = 0
@@ -61,8 +64,7 @@ class BlockReader:
         rows, columns = dataset.block_shapes[indexes[0] - 1]
         self._unit = (_whole(rows, UNIT_ROWS), _whole(columns, UNIT_COLUMNS))
         self._dtype = np.result_type(*(dataset.dtypes[index - 1] for index in indexes))
-        flags = dataset.mask_flag_enums[indexes[0] - 1]
-        self._has_mask = MaskFlags.per_dataset in flags or MaskFlags.alpha in flags
+        self._mask_band = mask_band(dataset) if use_mask else None
 
     def read(self, window: Window) -> Raw:
         """The pixels of a window that lies inside the raster.
@@ -72,7 +74,7 @@ class BlockReader:
         top, left = int(window.row_off), int(window.col_off)
         height, width = int(window.height), int(window.width)
         values = np.empty((len(self.indexes), height, width), dtype=self._dtype)
-        masked = np.empty((height, width), dtype=bool) if self._has_mask else None
+        masked = None if self._mask_band is None else np.empty((height, width), dtype=bool)
         rows, columns = self._unit
         keys = [
             (row, column)
@@ -126,16 +128,29 @@ class BlockReader:
         window = Window(left, top, width, height)
         dataset = self._dataset()
         try:
-            values = dataset.read(self.indexes, window=window, out_dtype=self._dtype)
-            masked = dataset.dataset_mask(window=window) == 0 if self._has_mask else None
+            values = np.empty((len(self.indexes), height, width), dtype=self._dtype)
+            for index, band in zip(self.indexes, values, strict=True):
+                dataset.read(index, window=window, out=band)
+            masked = self._masked(dataset, window)
         except GDAL_ERRORS as error:
             raise SceneError(
-                f"{self.path}: cannot be read at rows {top} to {top + height}; "
-                f"the file is cut short or damaged ({error})"
+                f"{self.path}: cannot be read at rows {top} to {top + height}; the file is cut "
+                f"short or damaged, or one it draws on is missing ({root_cause(error)})"
             ) from error
         with self._lock:
             self.decoded_pixels += height * width
         return Raw(values, masked)
+
+    def _masked(
+        self, dataset: rasterio.DatasetReader, window: Window
+    ) -> npt.NDArray[np.bool_] | None:
+        if self._mask_band is None:
+            return None
+        if self._mask_band == DATASET_MASK:
+            mask: npt.NDArray[np.bool_] = dataset.dataset_mask(window=window) == 0
+        else:
+            mask = dataset.read(self._mask_band, window=window) == 0
+        return mask
 
     def _dataset(self) -> rasterio.DatasetReader:
         """This thread's own handle: GDAL datasets must not be shared between threads."""
@@ -144,6 +159,16 @@ class BlockReader:
                 self._local.dataset = self._handles.enter_context(open_raster(self.path))
         dataset: rasterio.DatasetReader = self._local.dataset
         return dataset
+
+
+def mask_band(dataset: rasterio.DatasetReader) -> int | None:
+    """What says where a file's pixels are measured: `DATASET_MASK`, the number of its alpha band,
+    or None. GDAL derives a mask from alpha for two and four bands only."""
+    if any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums):
+        return DATASET_MASK
+    if ColorInterp.alpha in dataset.colorinterp:
+        return int(dataset.colorinterp.index(ColorInterp.alpha)) + 1
+    return None
 
 
 def _whole(block: int, least: int) -> int:

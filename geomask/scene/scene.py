@@ -50,8 +50,10 @@ class Scene:
     """One acquisition, open for reading; a context manager.
 
     path: as the user gave it. kind: what it was recognised as. bands: by common name. unnamed:
-    bands of the file whose description names no spectral band. zero_is_nodata: no band states a
-    nodata value, so a pixel that is 0 in every band that is read counts as not measured.
+    bands of the file whose description names no spectral band. files: all that it draws on, so
+    that no output replaces one. zero_is_nodata: no band states a nodata value, so a pixel that
+    is 0 in every band that is read counts as not measured. use_mask: whether a pixel that the
+    file's own mask or alpha band leaves out does, too.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class Scene:
         provenance: Provenance,
         *,
         unnamed: Sequence[str] = (),
+        files: Sequence[str] = (),
         zero_is_nodata: bool = False,
+        use_mask: bool = True,
     ) -> None:
         self.path = path
         self.kind = kind
@@ -71,7 +75,9 @@ class Scene:
         self.bands = {band.common: band for band in bands}
         self.provenance = provenance
         self.unnamed = tuple(unnamed)
+        self.files = tuple(files) or tuple(dict.fromkeys(band.path for band in bands))
         self._zero_is_nodata = zero_is_nodata
+        self._use_mask = use_mask
         self._lock = threading.Lock()
         self._readers: dict[tuple[str, ...], dict[str, BlockReader]] = {}
 
@@ -164,7 +170,8 @@ class Scene:
                 for name in bands:
                     indexes.setdefault(self.bands[name].path, []).append(self.bands[name].index)
                 self._readers[bands] = {
-                    path: BlockReader(path, tuple(own)) for path, own in indexes.items()
+                    path: BlockReader(path, tuple(own), use_mask=self._use_mask)
+                    for path, own in indexes.items()
                 }
             return self._readers[bands]
 
@@ -173,6 +180,5 @@ def _measured(values: npt.NDArray[np.generic], nodata: float | None) -> npt.NDAr
     """bool of `values`' shape: finite, and not the nodata value."""
     measured: npt.NDArray[np.bool_] = np.isfinite(values)
     if nodata is not None and np.isfinite(nodata):
-        # Compared in the file's own dtype: a float32 nodata such as -3.4e38 is not its double.
         measured &= values != np.asarray(nodata).astype(values.dtype)
     return measured

@@ -114,7 +114,10 @@ def test_a_dry_run_tells_and_touches_nothing(
     assert told.exit_code == 0, told.output
     for word in ("DN * 0.0001", "red (red)", "patches", "memory", "mask.tif", "c.shp"):
         assert word in told.stdout
-    assert json.loads(run(line + " --json").stdout)["patches"] == 1
+    about = json.loads(run(line + " --json").stdout)
+    assert about["patches"] == 1
+    assert about["seconds"] > 0
+    assert about["memory"] > 2**20
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -198,7 +201,17 @@ def test_a_fault_is_one_sentence_exit_1_and_no_output(
 
 @pytest.mark.parametrize(
     "options",
-    ["", "--bands red", "--bands red=1,red=2", "--nodata some", "--precision fp8", "--min-area -1"],
+    [
+        "",
+        "--min-area 5",
+        "--per-class",
+        "--bands red=²",
+        "--bands red",
+        "--bands red=1,red=2",
+        "--nodata some",
+        "--precision fp8",
+        "--min-area -1",
+    ],
 )
 def test_a_bad_option_exits_2_with_the_usage(run: Run, options: str) -> None:
     result = run(f"predict s.tif {options}" + (" --out m.tif" if options else ""))

@@ -39,10 +39,53 @@ def test_scale_and_offset_of_the_file_are_applied(tmp_path: Path) -> None:
 def test_the_user_overrules_the_file(tmp_path: Path) -> None:
     values = random_dn(5, 7)
     path = write_scene(tmp_path / "a.tif", values, scale=1e-4, offset=-0.1)
-    reflectance, _ = read_all(path, scale=2e-4)
-    np.testing.assert_allclose(reflectance, values * 2e-4, atol=1e-6)
-    reflectance, _ = read_all(path, offset=0.0)
-    np.testing.assert_allclose(reflectance, values * 1e-4, atol=1e-6)
+    reflectance, _ = read_all(path, scale=2e-4, offset=0.5)
+    np.testing.assert_allclose(reflectance, values * 2e-4 + 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("stated", "scale", "offset", "words"),
+    [
+        ({"scale": 2e-4}, 2e-4, -0.1, "scale stated by the user, offset: GDAL scale and offset"),
+        ({"offset": 0.0}, 1e-4, 0.0, "offset stated by the user, scale: GDAL scale and offset"),
+    ],
+)
+def test_what_the_user_leaves_out_stays_the_files(
+    tmp_path: Path, stated: dict[str, float], scale: float, offset: float, words: str
+) -> None:
+    values = random_dn(5, 7)
+    path = write_scene(tmp_path / "a.tif", values, scale=1e-4, offset=-0.1)
+    reflectance, _ = read_all(path, **stated)
+    np.testing.assert_allclose(reflectance, values * scale + offset, atol=1e-6)
+    with open_scene(path, **stated) as scene:
+        assert words in scene.radiometry(ALL)
+
+
+def set_radiometry(path: Path, scales: list[float], offsets: list[float]) -> None:
+    with rasterio.open(path, "r+") as dataset:
+        dataset.scales, dataset.offsets = scales, offsets
+
+
+def test_bands_that_only_partly_say_what_they_are_are_refused(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", random_dn(5, 7))
+    set_radiometry(path, [1e-4, 1, 1], [0, 0, 0])
+    with pytest.raises(SceneError, match="for red and none for green, nir"):
+        open_scene(path)
+
+
+@pytest.mark.parametrize("scale", [0.0, float("nan"), float("inf")])
+def test_a_scale_that_makes_no_reflectance_is_refused(tmp_path: Path, scale: float) -> None:
+    path = write_scene(tmp_path / "a.tif", random_dn(5, 7))
+    set_radiometry(path, [scale] * 3, [0.1] * 3)
+    with pytest.raises(SceneError, match="make no reflectance"):
+        open_scene(path)
+
+
+def test_an_unlikely_scale_is_doubted(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", random_dn(5, 7))
+    set_radiometry(path, [1] * 3, [-1000] * 3)
+    with pytest.warns(GeomaskWarning, match=r"more than 0\.01 of reflectance"):
+        open_scene(path).close()
 
 
 def test_nothing_stated_is_a_named_default_and_a_warning(tmp_path: Path) -> None:
@@ -144,6 +187,88 @@ def test_an_internal_mask_is_obeyed(tmp_path: Path) -> None:
         dataset.write_mask(keep * 255)
     _, valid = read_all(path)
     np.testing.assert_array_equal(valid, keep == 1)
+
+
+def test_an_alpha_band_is_obeyed_beside_any_number_of_bands(tmp_path: Path) -> None:
+    values = random_dn(4, 4, bands=5)
+    values[4] = 65535
+    values[4, 2, 1] = 0
+    path = write_scene(
+        tmp_path / "a.tif", values, bands=("red", "green", "blue", "nir", None), nodata=None
+    )
+    with rasterio.open(path, "r+") as dataset:
+        names = ("red", "green", "blue", "undefined", "alpha")
+        dataset.colorinterp = [rasterio.enums.ColorInterp[name] for name in names]
+    _, valid = read_all(path)
+    expected = np.ones((4, 4), dtype=bool)
+    expected[2, 1] = False
+    np.testing.assert_array_equal(valid, expected)
+    for nodata in ("none", 12_345):
+        assert read_all(path, nodata=nodata)[1].all(), "the user overrules the file"
+
+
+@pytest.mark.parametrize("nodata", [-1, 65536, 0.5, 1e10, float("inf")])
+def test_a_nodata_that_no_pixel_can_be_is_refused(scene_file: Path, nodata: float) -> None:
+    with pytest.raises(OptionError, match="since its bands are uint16"):
+        open_scene(scene_file, nodata=nodata)
+
+
+def test_an_impossible_nodata_of_a_file_is_ignored_aloud(tmp_path: Path, scene_file: Path) -> None:
+    vrt = tmp_path / "odd.vrt"
+    bands = "".join(
+        f'<VRTRasterBand dataType="UInt16" band="{index}"><Description>{name}</Description>'
+        f"<NoDataValue>-9999</NoDataValue><Scale>0.0001</Scale><SimpleSource><SourceFilename>"
+        f"{scene_file}</SourceFilename><SourceBand>{index}</SourceBand></SimpleSource>"
+        "</VRTRasterBand>"
+        for index, name in enumerate(ALL, 1)
+    )
+    vrt.write_text(
+        '<VRTDataset rasterXSize="70" rasterYSize="50"><SRS>EPSG:32633</SRS>'
+        f"<GeoTransform>500000,10,0,5000000,0,-10</GeoTransform>{bands}</VRTDataset>"
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _, valid = read_all(vrt)
+    assert valid.all()
+    told = " ".join(str(warning.message) for warning in caught)
+    assert "cannot hold" in told or "0 in every band" in told
+
+
+def test_a_vrt_of_different_types_is_read_in_one_that_holds_all(
+    tmp_path: Path, scene_file: Path
+) -> None:
+    floats = (random_dn(50, 70, bands=1, seed=3) / 1e4).astype(np.float32)
+    other = write_scene(tmp_path / "f.tif", floats, bands=("swir16",), scale=0.5)
+    vrt = tmp_path / "mixed.vrt"
+    sources = [("red", "UInt16", scene_file, "0.0001"), ("swir16", "Float32", other, "0.5")]
+    bands = "".join(
+        f'<VRTRasterBand dataType="{kind}" band="{index}"><Description>{name}</Description>'
+        f"<NoDataValue>0</NoDataValue><Scale>{scale}</Scale><SimpleSource><SourceFilename>{file}"
+        "</SourceFilename><SourceBand>1</SourceBand></SimpleSource></VRTRasterBand>"
+        for index, (name, kind, file, scale) in enumerate(sources, 1)
+    )
+    vrt.write_text(
+        '<VRTDataset rasterXSize="70" rasterYSize="50"><SRS>EPSG:32633</SRS>'
+        f"<GeoTransform>500000,10,0,5000000,0,-10</GeoTransform>{bands}</VRTDataset>"
+    )
+    reflectance, _ = read_all(vrt, ("red", "swir16"))
+    np.testing.assert_allclose(reflectance[0], random_dn(50, 70)[0] * 1e-4, atol=1e-6)
+    np.testing.assert_allclose(reflectance[1], floats[0] * 0.5, atol=1e-6)
+    with open_scene(vrt) as scene:
+        assert {str(vrt), str(scene_file), str(other)} <= set(scene.files)
+
+
+def test_control_points_are_not_a_grid(tmp_path: Path) -> None:
+    point = rasterio.control.GroundControlPoint
+    path = tmp_path / "a.tif"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_scene(path, random_dn(4, 4), crs=None, transform=rasterio.Affine.identity())
+        with rasterio.open(path, "r+") as dataset:
+            corners = [(0, 0), (0, 4), (4, 0), (4, 4)]
+            dataset.gcps = [point(r, c, 10 * c, -10 * r) for r, c in corners], "EPSG:32633"
+    with pytest.warns(GeomaskWarning, match="only control points"):
+        open_scene(path).close()
 
 
 def test_complex_data_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,159 @@
+"""The threads of a prediction: readers ahead of the network, a writer behind it.
+
+Errors of a thread are raised where its work is waited for, in the main thread; leaving early
+cancels what has not begun and waits for what has.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from geomask.errors import OutputError
+from geomask.inference import Inference, Loaded, Result
+from geomask.mask import mask_layout, percent_layout
+from geomask.output import check_distinct, check_output
+from geomask.raster import RasterWriter
+from geomask.scene import Scene
+from geomask.version import __version__
+
+WRITES_BEHIND = 4
+"""Results that may wait for the disk before the network does."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The rasters of one prediction: mask always, confidence and probabilities where asked for."""
+
+    mask: Path
+    confidence: Path | None = None
+    probabilities: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Those that will be written."""
+        return tuple(p for p in (self.mask, self.confidence, self.probabilities) if p is not None)
+
+    @property
+    def need_percent(self) -> bool:
+        """Whether probabilities must be worked out."""
+        return self.confidence is not None or self.probabilities is not None
+
+
+def check_outputs(outputs: Outputs, scene: Scene, *, overwrite: bool) -> None:
+    """Refuse outputs that cannot be written, or are part of the scene. Raises OutputError."""
+    check_distinct(outputs.paths)
+    for path in outputs.paths:
+        if path.suffix.lower() not in (".tif", ".tiff"):
+            raise OutputError(f"{path}: is not named as what it will be; name it .tif")
+        check_output(path, overwrite=overwrite, inputs=scene.files)
+
+
+def run(inference: Inference, readers: int) -> Generator[Result, None, None]:
+    """Results in the order of the plan; neighbours whose sizes agree share a forward pass."""
+    waiting: list[Loaded] = []
+    with closing(_load_ahead(inference, readers)) as patches:
+        for loaded in patches:
+            if waiting and (len(waiting) == inference.batch or waiting[0].size != loaded.size):
+                yield from inference.classify(waiting)
+                waiting = []
+            waiting.append(loaded)
+    if waiting:
+        yield from inference.classify(waiting)
+
+
+def _load_ahead(inference: Inference, readers: int) -> Generator[Loaded, None, None]:
+    """Patches in order, read by threads, of which only a few more than a batch may wait.
+
+    A thread's error is raised here, in its place; threads not yet started are then cancelled.
+    """
+    with ThreadPoolExecutor(readers, thread_name_prefix="geomask-read") as pool:
+        pending: deque[Future[Loaded]] = deque()
+        try:
+            for patch in inference.plan:
+                pending.append(pool.submit(inference.load, patch))
+                if len(pending) > readers + inference.batch:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Writers:
+    """The output rasters, written behind by one thread; gone unless committed."""
+
+    def __init__(
+        self, stack: ExitStack, inference: Inference, outputs: Outputs, compress: str
+    ) -> None:
+        self.counts: npt.NDArray[np.int64] = np.zeros(256, dtype=np.int64)
+        card, tags = inference.model.card, _tags(inference)
+        wanted = (
+            (outputs.mask, "codes", mask_layout(card.class_table, tags)),
+            (outputs.confidence, "confidence", percent_layout(("confidence",), tags)),
+            (outputs.probabilities, "percent", percent_layout(card.class_table.names, tags)),
+        )
+        grid, block = inference.scene.grid, inference.plan.block
+        self._rasters = [
+            (
+                stack.enter_context(
+                    RasterWriter(path, grid, layout, block=block, compress=compress)
+                ),
+                attrgetter(part),
+            )
+            for path, part, layout in wanted
+            if path is not None
+        ]
+        self._pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="geomask-write"))
+        self._pending: deque[Future[None]] = deque()
+
+    def write(self, result: Result) -> None:
+        """Hand a result to the writing thread; an error of an earlier one is raised here."""
+        self.counts += np.bincount(result.codes.ravel(), minlength=256)
+        self._pending.append(self._pool.submit(self._write, result))
+        while len(self._pending) > WRITES_BEHIND:
+            self._pending.popleft().result()
+
+    def finish(self) -> None:
+        """Complete every raster beside its target."""
+        while self._pending:
+            self._pending.popleft().result()
+        for raster, _ in self._rasters:
+            raster.finish()
+
+    def staged(self, path: Path) -> Path:
+        """Where the finished raster for `path` lies until `commit`."""
+        return next(raster.staged_path for raster, _ in self._rasters if raster.target == path)
+
+    def commit(self) -> None:
+        """Move every finished raster into place."""
+        for raster, _ in self._rasters:
+            raster.commit()
+
+    def _write(self, result: Result) -> None:
+        for raster, part in self._rasters:
+            raster.write(result.window, part(result))
+
+
+def _tags(inference: Inference) -> dict[str, str]:
+    """What every output says of its making. No times, paths or host names: the same run on
+    another machine gives the same bytes."""
+    card, scene = inference.model.card, inference.scene
+    return {
+        "TIFFTAG_SOFTWARE": f"geomask {__version__}",
+        "GEOMASK_VERSION": __version__,
+        "GEOMASK_MODEL": card.name,
+        "GEOMASK_MODEL_SHA256": inference.model.sha256,
+        "GEOMASK_BANDS": json.dumps({b: scene.bands[b].source for b in inference.bands}),
+        "GEOMASK_RADIOMETRY": scene.radiometry(inference.bands),
+        "GEOMASK_NODATA": scene.provenance.nodata,
+    }
