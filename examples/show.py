@@ -6,9 +6,11 @@ python examples/show.py examples/scene.tif mask.tif picture.png
 from __future__ import annotations
 
 import argparse
+import warnings
 
 import numpy as np
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from geomask import open_mask, open_scene
@@ -20,8 +22,11 @@ OPAQUE = 0.55
 """How much of a class's colour covers the scene."""
 
 
-def show(scene_path: str, mask_path: str, picture: str) -> None:
-    """Write the picture: the scene in red, green and blue, then the same with classes over it."""
+def show(scene_path: str, mask_path: str, picture: str, every: int = 1) -> None:
+    """Write the picture: the scene in red, green and blue, then the same with classes over it.
+
+    every: show one pixel in so many.
+    """
     with open_scene(scene_path) as scene:
         whole = Window(0, 0, scene.grid.width, scene.grid.height)
         reflectance, _ = scene.read(whole, ("red", "green", "blue"))
@@ -34,10 +39,12 @@ def show(scene_path: str, mask_path: str, picture: str) -> None:
         there = codes == item.code
         color = np.array(item.color)[:, None]
         over[:, there] = (1 - OPAQUE) * over[:, there] + OPAQUE * color
-    both = np.concatenate([rgb, over], axis=2).round().astype(np.uint8)
+    both = np.concatenate([rgb, over], axis=2).round().astype(np.uint8)[:, ::every, ::every]
     size = {"width": both.shape[2], "height": both.shape[1], "count": 3, "dtype": "uint8"}
-    with rasterio.open(picture, "w", driver="PNG", **size) as dataset:
-        dataset.write(both)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(picture, "w", driver="PNG", **size) as dataset:
+            dataset.write(both)
 
 
 if __name__ == "__main__":
@@ -45,5 +52,6 @@ if __name__ == "__main__":
     parser.add_argument("scene")
     parser.add_argument("mask")
     parser.add_argument("picture")
+    parser.add_argument("--every", type=int, default=1, help="show one pixel in so many")
     arguments = parser.parse_args()
-    show(arguments.scene, arguments.mask, arguments.picture)
+    show(arguments.scene, arguments.mask, arguments.picture, arguments.every)

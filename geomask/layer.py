@@ -179,10 +179,13 @@ class Layer:
 
         Raises OutputError where features, the CRS or a part's bytes are missing.
         """
+        shapefile = self.path.suffix == ".shp"
+        if shapefile and self.has_crs and not self.path.with_suffix(".prj").exists():
+            raise OutputError(f"{self.target}: a shapefile cannot state this CRS; name it .gpkg")
         try:
             with fiona.open(self.path) as layer:
                 complete = len(layer) == self.n_written and bool(layer.crs) == self.has_crs
-            complete = complete and (self.path.suffix != ".shp" or _is_whole(self.path))
+            complete = complete and (not shapefile or _is_whole(self.path))
         except _FAILURES as error:
             raise OutputError(f"{self.target}: {_INCOMPLETE}") from error
         if not complete:

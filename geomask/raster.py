@@ -167,7 +167,9 @@ class RasterWriter:
         with self._errors():
             self._dataset.close()
             rasterio.shutil.copy(self._work, self._staged.path, **self._copy_options)
-            self._work.unlink()
+            # With GDAL's .aux.xml for what no TIFF can state, which would come into place too.
+            for path in self._work.parent.glob(f"{self._work.name}*"):
+                path.unlink()
             self._read_back()
 
     @property

@@ -91,6 +91,18 @@ def test_the_finished_file_can_be_read_before_it_is_in_place(tmp_path: Path) -> 
         np.testing.assert_array_equal(dataset.read(1), CODES)
 
 
+def test_a_crs_that_no_tiff_can_state_comes_along(tmp_path: Path) -> None:
+    rotated_pole = "+proj=ob_tran +o_proj=longlat +o_lat_p=40 +lon_0=10 +to_meter=0.0174532925"
+    grid = Grid(CRS.from_string(rotated_pole), Affine.scale(0.1), 16, 16)
+    with RasterWriter(tmp_path / "mask.tif", grid, LAYOUT) as writer:
+        writer.write(Window(0, 0, 16, 16), CODES[:16, :16])
+        writer.finish()
+        writer.commit()
+    assert {path.name for path in tmp_path.iterdir()} == {"mask.tif", "mask.tif.aux.xml"}
+    with rasterio.open(tmp_path / "mask.tif") as dataset:
+        assert dataset.crs == grid.crs
+
+
 def limited(limits: list[int], folder: Path) -> None:
     """Run in a process of its own: a disk that takes only so many bytes of a file."""
     for limit in limits:

@@ -429,3 +429,15 @@ def test_features_that_are_missing_are_noticed(
     with pytest.raises(OutputError, match=r"clouds\.gpkg: could not be written completely"):
         vectorize_mask(mask, tmp_path / "clouds.gpkg")
     assert files(tmp_path) == {"mask.tif"}
+
+
+def test_a_crs_that_a_shapefile_cannot_state_is_not_dropped(tmp_path: Path) -> None:
+    rotated_pole = "+proj=ob_tran +o_proj=longlat +o_lat_p=40 +lon_0=10 +to_meter=0.0174532925"
+    source = write_raster(
+        tmp_path / "mask.tif", CODES, CRS.from_string(rotated_pole), Affine.scale(0.1)
+    )
+    with pytest.raises(OutputError, match=r"clouds\.shp: .*cannot state this CRS; name it \.gpkg"):
+        vectorize_mask(source, tmp_path / "clouds.shp")
+    assert files(tmp_path) == {"mask.tif", "mask.tif.aux.xml"}
+    vectorize_mask(source, tmp_path / "clouds.gpkg")
+    assert geopandas.read_file(tmp_path / "clouds.gpkg").crs is not None
