@@ -28,6 +28,10 @@ UNIT_ROWS, UNIT_COLUMNS = 256, 1024
 """A unit is made of whole blocks and has at least so many pixels, where the raster has them:
 fewer would spend time on calls, more would keep rows that no window needs."""
 
+VRT_ROWS = 1024
+"""The same for a VRT, whose own blocks say nothing of its sources': as tall as the internal tiles
+of Sentinel-2's JPEG 2000, which would be decoded again for every unit that cuts one."""
+
 DATASET_MASK = 0
 """Stands for a file's own mask where a band number is expected."""
 
@@ -47,7 +51,8 @@ class Raw:
 class BlockReader:
     """Random access to some bands of one raster file, from any thread.
 
-    `decoded_pixels` counts what was decoded, for benchmarks: pixels of one band.
+    `decoded_pixels` counts what GDAL was asked for, in pixels of one band: what was decoded,
+    where units are whole blocks of the file that holds the pixels.
     """
 
     def __init__(self, path: str, indexes: tuple[int, ...], *, use_mask: bool = True) -> None:
@@ -62,7 +67,8 @@ class BlockReader:
         dataset = self._dataset()
         self._height, self._width = dataset.height, dataset.width
         rows, columns = dataset.block_shapes[indexes[0] - 1]
-        self._unit = (_whole(rows, UNIT_ROWS), _whole(columns, UNIT_COLUMNS))
+        least = VRT_ROWS if dataset.driver == "VRT" else UNIT_ROWS
+        self._unit = (_whole(rows, least), _whole(columns, UNIT_COLUMNS))
         self._dtype = np.result_type(*(dataset.dtypes[index - 1] for index in indexes))
         self._mask_band = mask_band(dataset) if use_mask else None
 
