@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import torch
 from torch import nn
 
@@ -71,6 +73,14 @@ def build_network(
         return PlainUNet(bands, classes, width=_width(spec))
     import segmentation_models_pytorch as smp
 
+    maker = smp.MODEL_ARCHITECTURES_MAPPING.get(spec.architecture.lower())
+    if maker is None:
+        names = ", ".join([PLAIN_UNET, *smp.MODEL_ARCHITECTURES_MAPPING])
+        raise ModelError(f"unknown architecture {spec.architecture!r}; there are: {names}")
+    # smp passes options that it does not know over in silence.
+    unknown = [name for name in spec.options if name not in inspect.signature(maker).parameters]
+    if unknown:
+        raise ModelError(f"{spec.architecture} has no option {', '.join(unknown)}")
     try:
         network: nn.Module = smp.create_model(
             spec.architecture,
