@@ -10,12 +10,12 @@ from pathlib import Path
 
 import rasterio
 
+from geomask.band_names import common_names
 from geomask.errors import BandError, GeomaskWarning, SceneError
 from geomask.grid import Grid
 from geomask.raster import grid_of, open_raster
 from geomask.scene.meaning import Stated, find_nodata, find_radiometry
 from geomask.scene.scene import Provenance, Scene, SceneBand
-from geomask.sensors import common_names
 
 
 def open_geotiff(path: str, stated: Stated) -> Scene:

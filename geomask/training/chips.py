@@ -19,10 +19,11 @@ import rasterio
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
+from geomask.band_names import common_names
 from geomask.errors import GeomaskWarning, RecipeError
 from geomask.grid import Grid
 from geomask.raster import grid_of, open_raster
-from geomask.sensors import INTEGER_SCALE, common_names
+from geomask.sensors import INTEGER_SCALE
 
 CHIP_LABELS = {"clear": 0, "thick_cloud": 1, "thin_cloud": 2, "shadow": 3, "snow": 4}
 """Codes of a chip's labels on disk; every other code is ignored."""

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from geomask.band_names import common_names
 from geomask.errors import OptionError
-from geomask.sensors import common_names, find_sensor
+from geomask.sensors import find_sensor
 
 
 @pytest.mark.parametrize(
