@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rasterio.windows import Window
+from scipy.ndimage import distance_transform_edt
 
 from geomask.checkpoint import Model
 from geomask.classes import NODATA
@@ -44,9 +45,10 @@ a model for 10 m does as well at 9.5 m, and resampling is not free."""
 class Loaded:
     """A patch that was read.
 
-    image: float32 (card bands, height, width), reflectance on the inference grid, NaN where
-    absent or not measured; None where no pixel of the core was measured. valid: bool, the
-    core's shape on the mask's grid, True where every band in use was measured.
+    image: float32 (card bands, height, width), reflectance on the inference grid, NaN where a
+    band is absent, the nearest measured pixel's where not measured; None where no pixel of the
+    core was measured. valid: bool, the core's shape on the mask's grid, True where every band in
+    use was measured.
     """
 
     patch: Patch
@@ -107,6 +109,7 @@ class Inference:
         image, valid = read_patch(self.scene, patch, self.bands)
         if not valid.any():
             return Loaded(patch, None, valid)
+        image = _fill(image)
         names = self.model.card.bands
         if self.bands == names:
             return Loaded(patch, image, valid)
@@ -206,11 +209,12 @@ def _choose_bands(scene: Scene, model: Model) -> tuple[str, ...]:
     if bands is not None:
         return bands
     sets = model.card.band_sets or (model.card.bands,)
-    needed = " or ".join(", ".join(bands) for bands in sets)
-    example = ",".join(f"{name}={number}" for number, name in enumerate(sets[-1], 1))
+    nearest = min(sets, key=lambda names: (len(set(names) - set(scene.band_names)), len(names)))
+    others = f" (or another of its {len(sets)} band sets)" if len(sets) > 1 else ""
+    example = ",".join(f"{name}={number}" for number, name in enumerate(nearest, 1))
     raise BandError(
-        f"{scene.path}: model {model.card.name!r} needs the bands {needed}; there is "
-        f"{scene.describe_bands()}; name bands by number, for example --bands {example}"
+        f"{scene.path}: model {model.card.name!r} needs the bands {', '.join(nearest)}{others}; "
+        f"there is {scene.describe_bands()}; name bands by number, for example --bands {example}"
     )
 
 
@@ -240,6 +244,17 @@ def _inference_scale(
             f"{wanted:g} m is more than 64 times away from that"
         )
     return scale, (wanted, wanted)
+
+
+def _fill(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Give pixels that were not measured the values of the nearest one that was. What they come
+    out as is thrown away; but next to a flat grey the network would see an edge, and cloud."""
+    missing = np.isnan(image).any(axis=0)
+    if not missing.any():
+        return image
+    nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
+    filled: npt.NDArray[np.float32] = image[:, nearest[0], nearest[1]]
+    return filled
 
 
 def _core(patch: Patch, logits: torch.Tensor) -> torch.Tensor:

@@ -106,6 +106,8 @@ def open_confidence(path: str | Path, grid: Grid) -> Iterator[MaskReader]:
     Raises MaskError where it is no such raster or lies elsewhere.
     """
     with open_mask(path) as reader:
+        if CLASSES_TAG in reader.dataset.tags():
+            raise MaskError(f"{path}: is a class mask, not a confidence raster")
         if reader.grid != grid:
             raise MaskError(
                 f"{reader.path}: does not lie on the mask's grid, so it is not its confidence"

@@ -82,7 +82,10 @@ def _why(path: str | Path, problem: Exception) -> str:
     if "://" not in text and not text.startswith("/vsi"):
         try:
             if Path(text).is_dir():
-                return "is a folder, not a raster file"
+                return (
+                    "is a folder, not a raster file; stack a product's bands into one first "
+                    "(gdalbuildvrt -separate)"
+                )
             if not Path(text).exists():
                 return "no such file"
         except OSError as error:  # a folder that may not be searched, a name that is too long

@@ -222,6 +222,27 @@ def test_a_wedge_of_nodata_is_the_only_nodata_and_empty_patches_skip_the_network
     assert 0 < sum(calls) < 49
 
 
+def test_the_network_sees_no_edge_where_nodata_begins(tmp_path: Path) -> None:
+    """Pixels that were not measured have the nearest one's values; absent bands stay absent."""
+    values = random_dn(60, 60, bands=2)
+    values[:, :20] = 0
+    seen: list[torch.Tensor] = []
+
+    class Spy(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x)
+            return torch.nan_to_num(x)
+
+    card = make_card(band_sets=(("red", "nir"),))
+    scene = write_scene(tmp_path / "s.tif", values, bands=("red", "nir"))
+    predict(scene, tmp_path / "m.tif", Model(Spy(), card, torch.device("cpu")))
+    image = seen[0][0].numpy()[:, :60, :60]
+    expected = values * np.float32(1e-4)
+    expected[:, :20] = expected[:, 20:21]
+    np.testing.assert_allclose(image[[0, 2]], expected, atol=1e-6)
+    assert np.isnan(image[1]).all()
+
+
 def test_a_scene_without_a_measured_pixel_is_all_nodata(tmp_path: Path) -> None:
     scene = write_scene(tmp_path / "s.tif", np.zeros((3, 40, 40), dtype=np.uint16))
     result = predict_scene(

@@ -40,7 +40,12 @@ def list_(as_json: bool = False) -> None:
         print_json([{"name": n, "path": str(p), "card": c.model_dump()} for n, p, c in cards])
         return
     rows = [
-        (name, " ".join(card.bands), " ".join(c.name for c in card.classes), card.description)
+        (
+            name,
+            " ".join(card.bands),
+            " ".join(c.name for c in card.classes),
+            card.description.partition(". ")[0],
+        )
         for name, path, card in cards
     ]
     print_table(("model", "bands", "classes", "what it is"), rows)

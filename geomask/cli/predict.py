@@ -35,13 +35,44 @@ POLYGON_OPTIONS = {"classes": "--classes", "min_area": "--min-area", "per_class"
 @click.option("--offset", type=float, help="See --scale.")
 @options.nodata_option
 @options.device_option
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto")
-@click.option("--patch", type=click.IntRange(min=1), help="Side the network reads at most, pixels.")
-@click.option("--margin", type=click.IntRange(min=0), help="Pixels around a patch's core.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="auto is bf16 where the processor computes in it.",
+)
+@click.option(
+    "--patch",
+    type=click.IntRange(min=1),
+    help="Side the network reads at most, pixels; smaller takes less memory.",
+)
+@click.option(
+    "--margin",
+    type=click.IntRange(min=0),
+    help="Pixels around a patch's core that are thrown away. [default: the card's]",
+)
 @click.option("--batch", type=click.IntRange(min=1), help="Patches per forward pass.")
-@click.option("--readers", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("--resolution", type=float, metavar="M", help="Pixel size of inference, metres.")
-@click.option("--compress", type=click.Choice(["deflate", "zstd"]), default="deflate")
+@click.option(
+    "--readers",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Threads that read the scene ahead of the network.",
+)
+@click.option(
+    "--resolution",
+    type=float,
+    metavar="M",
+    help="Pixel size of inference, metres. [default: the scene's, or the nearest the model knows]",
+)
+@click.option(
+    "--compress",
+    type=click.Choice(["deflate", "zstd"]),
+    default="deflate",
+    show_default=True,
+    help="Of the rasters that are written.",
+)
 @options.classes_option
 @options.min_area_option
 @options.connectivity_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @options.path_option("--out", required=True, help="The model to write, .safetensors.")
 @click.option(
-    "--run-dir", type=click.Path(path_type=Path), help="Logs and checkpoints. [default: OUT.run]"
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    help="Logs and checkpoints. [default: OUT with the suffix .run]",
 )
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option(
@@ -61,7 +64,11 @@ def command(
     from geomask.training.train import train
 
     progress = not (quiet or as_json)
-    result = train(load_recipe(recipe, overrides), data, progress=progress, **given)
+    try:
+        result = train(load_recipe(recipe, overrides), data, progress=progress, **given)
+    except KeyboardInterrupt:
+        click.echo("Interrupted; the same command with --resume goes on.", err=True)
+        sys.exit(130)
     if as_json:
         print_json({"model": str(result.model), "card": result.card.model_dump()})
     elif not quiet:

@@ -79,6 +79,9 @@ def _named_bands(path: str, dataset: rasterio.DatasetReader, stated: Stated) -> 
     else:
         commons = common_names(dataset.descriptions, stated.sensor)
         pairs = [(c, i, str(i)) for i, c in enumerate(commons, 1) if c is not None]
+    numbers = [index for _, index, _ in pairs]
+    if len(set(numbers)) < len(numbers):
+        raise BandError(f"{path}: one band cannot be two; --bands gives a number twice")
     twice = [str(name) for name, count in Counter(c for c, _, _ in pairs).items() if count > 1]
     if twice:
         raise BandError(

@@ -159,8 +159,7 @@ def find_radiometry(
         )
         for common, (scale, offset) in pairs.items()
     }
-    left_out = stated.offset is None and any(offset != 0 for _, offset in pairs.values())
-    if stated.scale is not None and not left_out:
+    if stated.scale is not None and stated.offset is not None:
         return applied, "stated by the user"
     user, other = ("scale", "offset") if stated.scale is not None else ("offset", "scale")
     return applied, f"{user} stated by the user, {other}: {source}"
@@ -180,7 +179,7 @@ def _radiometry_of_file(
     told = [common for common, pair in pairs.items() if pair != (1.0, 0.0)]
     if not told:
         if stated.scale is not None or not named:
-            return pairs, "nothing"
+            return pairs, "default 0, the file states nothing"
         return _default_radiometry(path, dataset, named, stated)
     for common, (scale, offset) in pairs.items():
         if not (math.isfinite(scale) and math.isfinite(offset)) or scale == 0:

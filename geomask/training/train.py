@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import platform
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +26,16 @@ from torch.utils.data import DataLoader
 from geomask.card import Card
 from geomask.checkpoint import save_model
 from geomask.device import choose_device, choose_precision
-from geomask.errors import RecipeError
+from geomask.errors import OutputError, RecipeError
 from geomask.memory import keep_freed_memory
+from geomask.model_files import SUFFIX
 from geomask.output import check_output
-from geomask.training.chips import Chip, fingerprint, read_manifest, split_chips
+from geomask.training.cards import describe_run, draft_card
+from geomask.training.chips import Chip, read_manifest, split_chips
 from geomask.training.module import SegmentationModule
 from geomask.training.recipe import Recipe, load_recipe
 from geomask.training.samples import Sample, SampleNumbers, TrainingSamples, WholeChips
 from geomask.training.scores import band_set_scores
-
-LIBRARIES = ("torch", "lightning", "kornia", "segmentation-models-pytorch", "numpy", "rasterio")
-"""Distributions whose versions a card states."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +74,8 @@ def train(
     """Train a model and write it to `out`: the epoch with the best validation macro IoU.
 
     data: chip folders with masks. clear: chip folders whose chips of manifest column `cloud_free`
-    "yes" get clouds drawn over them. run_dir: logs and checkpoints, beside `out` as NAME.run by
-    default. resume: go on from run_dir's last checkpoint, from the start if it has none.
+    "yes" get clouds drawn over them. run_dir: logs and checkpoints, `out` with the suffix
+    .run by default. resume: go on from run_dir's last checkpoint, from the start if it has none.
     overwrite: replace `out`, and begin anew in a run_dir that holds a run.
 
     Raises RecipeError (also for a loss that is no number), OutputError, ModelError.
@@ -88,6 +84,8 @@ def train(
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
     out = Path(out)
+    if out.suffix != SUFFIX:
+        raise OutputError(f"{out}: is not named as what it will be; name it {SUFFIX}")
     check_output(out, overwrite=overwrite)
     run_dir = Path(run_dir) if run_dir else out.with_suffix(".run")
     chips = _gather(recipe, data, clear)
@@ -97,7 +95,7 @@ def train(
         pl.seed_everything(recipe.trainer.seed, verbose=False)
         module = SegmentationModule(recipe)
         # A card that is not valid must be found out before training, not after it.
-        draft = _card(recipe, module.stride, {}, {})
+        draft = draft_card(recipe, out.stem, module.stride)
         trainer = _trainer(recipe, run_dir, progress=progress)
         _fit(trainer, module, _loaders(recipe, chips, trainer), last)
         best = _best_checkpoint(trainer, run_dir)
@@ -105,8 +103,17 @@ def train(
         module.load_state_dict(state["state_dict"])
         module.eval()
         metrics = band_set_scores(module, recipe, chips.validation, chips.clear_validation)
-    provenance = _provenance(recipe, [*data, *clear], chips, int(state["epoch"]))
-    card = draft.model_copy(update={"provenance": provenance, "metrics": metrics})
+    counts = {name: len(some) for name, some in vars(chips).items()}
+    held = {chip.group for chip in chips.validation}
+    provenance = describe_run(recipe, [*data, *clear], counts, held, int(state["epoch"]))
+    made = f"Trained with recipe {recipe.card.name} on {len(chips.training)} labelled chips."
+    card = draft.model_copy(
+        update={
+            "provenance": provenance,
+            "metrics": metrics,
+            "description": recipe.card.description or made,
+        }
+    )
     save_model(out, module.segmenter, card)
     return TrainResult(out, run_dir, card, trainer.current_epoch, int(state["epoch"]))
 
@@ -237,47 +244,6 @@ def _fit(
 def _best_checkpoint(trainer: pl.Trainer, run_dir: Path) -> Path:
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     return Path(best) if best else run_dir / "last.ckpt"
-
-
-def _card(recipe: Recipe, stride: int, provenance: dict[str, Any], metrics: dict[str, Any]) -> Card:
-    table = recipe.card
-    return Card(
-        name=table.name,
-        description=table.description,
-        network=recipe.network.spec,
-        bands=recipe.bands,
-        band_sets=tuple(choice.bands for choice in recipe.band_sets),
-        normalisation=recipe.normalisation,
-        classes=recipe.classes,
-        resolution=table.resolution,
-        stride=stride,
-        margin=table.margin,
-        licence=table.licence,
-        provenance=provenance,
-        metrics=metrics,
-    )
-
-
-def _provenance(
-    recipe: Recipe, folders: Sequence[str | Path], chips: _Chips, best_epoch: int
-) -> dict[str, Any]:
-    return {
-        "recipe": json.loads(recipe.model_dump_json()),
-        "seed": recipe.trainer.seed,
-        "data_sha256": fingerprint(folders),
-        "chips": {
-            "training": len(chips.training),
-            "validation": len(chips.validation),
-            "clear_training": len(chips.clear_training),
-            "clear_validation": len(chips.clear_validation),
-        },
-        "validation_groups": sorted({chip.group for chip in chips.validation}),
-        "best_epoch": best_epoch,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("geomask", *LIBRARIES)},
-        },
-    }
 
 
 @contextmanager

@@ -163,6 +163,7 @@ FAULTS = {
     "predict nocrs.tif --out m.tif --resolution 10": "leave --resolution out",
     "vectorize absent.tif c.shp": "absent.tif: no such file",
     "vectorize s.tif c.shp": "a mask is one band of uint8",
+    "train --recipe default --data folder --out m.pt": "m.pt: is not named as what it will be",
     "models show huge": "no model is called 'huge'",
 }
 

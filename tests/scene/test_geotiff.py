@@ -290,6 +290,7 @@ def test_bands_can_be_named_by_number(tmp_path: Path) -> None:
     [
         ({"red": 4}, "has bands 1 to 3, so no red=4"),
         ({"red": 0}, "no red=0"),
+        ({"red": 2, "green": 2}, "gives a number twice"),
         ({"mauve": 1}, "'mauve' names no band"),
         ({"red": 1, "B04": 2}, "more than one band is called red"),
     ],
