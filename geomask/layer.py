@@ -89,7 +89,7 @@ class Layer:
         self.target = staged.target
         self.path = staged.path
         self.names = names
-        self.transform = grid.transform
+        self.grid = grid
         driver = DRIVERS[self.target.suffix.lower()]
         shapefile = driver == "ESRI Shapefile"
         self.has_crs = grid.crs is not None
@@ -147,8 +147,7 @@ class Layer:
         """
         parts, part_of = shapely.get_parts(geometries, return_index=True)
         _, pixels, (ring_offsets, part_offsets) = shapely.to_ragged_array(parts)
-        t, column, row = self.transform, pixels[:, 0], pixels[:, 1]
-        x, y = t.a * column + t.b * row + t.c, t.d * column + t.e * row + t.f
+        x, y = self.grid.to_map(pixels[:, 0], pixels[:, 1])
         points = list(zip(x.tolist(), y.tolist(), strict=True))
         ends = ring_offsets.tolist()
         rings = [points[a:b] for a, b in pairwise(ends)]
