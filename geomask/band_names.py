@@ -77,6 +77,21 @@ def common_names(
     return tuple(_common(names, tables) for names in named)
 
 
+def split_file_name(name: str) -> tuple[str, str]:
+    """What a file is called apart from its band, and what it calls its band: "T31_B04_10m.jp2"
+    is ("T31", "B04"), "B04.tif" ("", "B04"), and "LC08_SR_B4.TIF" ("LC08", "SR_B4").
+
+    The latter names a band only if `common_names` says so. Of Landsats 1 to 7, whose numbers
+    mean other bands, it is "".
+    """
+    stem = re.sub(r"\.(tiff?|jp2)$", "", name, flags=re.IGNORECASE)
+    stem = re.sub(r"_\d\dm$", "", stem)  # Sentinel-2 level 2A
+    if any(_OTHER_NUMBERING.fullmatch(part) for part in stem.lower().split("_")):
+        return stem, ""
+    match = re.fullmatch(r"(?:(.*)[_. -])?((?:SR_)?[^_. -]+)", stem, re.IGNORECASE)
+    return (stem, "") if match is None else (match[1] or "", match[2])
+
+
 def _common(names: _Names, tables: Sequence[dict[str, str]]) -> str | None:
     """The one common band that all names agree on; a product's name no table knows is silent."""
     meanings = [

@@ -170,6 +170,8 @@ def prepare(
     metres. Raises BandError or OptionError.
     """
     card, device = model.card, model.device
+    bands = _choose_bands(scene, model)
+    scene = scene.for_bands(bands)
     margin = card.margin if margin is None else margin
     batch = (1 if device.type == "cpu" else 4) if batch is None else batch
     if margin < 0 or batch < 1:
@@ -183,7 +185,6 @@ def prepare(
         *scene.grid.shape, patch=patch, margin=margin, stride=card.stride, scale=scale
     )
     _check_extent(plan)
-    bands = _choose_bands(scene, model)
     dtype = choose_precision(precision, device)
     if device.type == "cpu":
         keep_freed_memory()
@@ -204,8 +205,16 @@ def _check_extent(plan: Plan) -> None:
 
 
 def _choose_bands(scene: Scene, model: Model) -> tuple[str, ...]:
-    """The best band set of the model that the scene has."""
+    """The best band set of the model that the scene has.
+
+    Raises BandError where there is none, or a better one but for a file that is missing: the
+    product is damaged then, and a mask from fewer bands would not show it.
+    """
     bands = model.card.choose_bands(scene.band_names)
+    complete = model.card.choose_bands((*scene.band_names, *scene.missing))
+    if complete != bands:
+        lost = next(band for band in complete or () if band in scene.missing)
+        raise BandError(f"{scene.path}: {scene.missing[lost]}")
     if bands is not None:
         return bands
     sets = model.card.band_sets or (model.card.bands,)

@@ -82,10 +82,7 @@ def _why(path: str | Path, problem: Exception) -> str:
     if "://" not in text and not text.startswith("/vsi"):
         try:
             if Path(text).is_dir():
-                return (
-                    "is a folder, not a raster file; stack a product's bands into one first "
-                    "(gdalbuildvrt -separate)"
-                )
+                return "is a folder, not a raster file"
             if not Path(text).exists():
                 return "no such file"
         except OSError as error:  # a folder that may not be searched, a name that is too long

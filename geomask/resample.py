@@ -40,14 +40,14 @@ class Taps:
         return Taps(self.index - origin, self.weight)
 
 
-def taps(outputs: npt.NDArray[np.intp], step: float, length: int) -> Taps:
+def taps(outputs: npt.NDArray[np.intp], step: float, length: int, *, start: float = 0.0) -> Taps:
     """Taps for the given output pixels (any order, repeats allowed).
 
-    step: input pixels per output pixel, both grids beginning at the same edge. length: input
-    pixels there are; taps that would fall outside are clamped to the ends.
+    step: input pixels per output pixel. start: the input position of output pixel 0's edge.
+    length: input pixels there are; taps that would fall outside are clamped to the ends.
     """
     support = max(1.0, step)
-    centre = (outputs + 0.5) * step - 0.5
+    centre = (outputs + 0.5) * step + (start - 0.5)
     first = np.floor(centre - support).astype(np.intp) + 1
     index = first[:, None] + np.arange(math.ceil(2 * support))
     weight = np.maximum(0.0, 1.0 - np.abs(index - centre[:, None]) / support)

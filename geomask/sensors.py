@@ -15,6 +15,10 @@ INTEGER_SCALE = 1e-4
 """Reflectance per DN of 16-bit and wider integers where nothing states it: the convention of
 Sentinel-2 and of most analysis-ready data. Whoever applies it says so."""
 
+OFFSET_SINCE = "20220125"
+"""The day (YYYYMMDD) from which Sentinel-2 products carry a radiometric offset: processing
+baseline 04.00 (ESA, Sentinel-2 Products Specification Document, issue 14.9)."""
+
 
 @dataclass(frozen=True)
 class Band:

@@ -96,6 +96,12 @@ nodata_option = click.option(
     metavar="VALUE|none",
     help="The digital number of pixels that were not measured.",
 )
+grid_option = click.option(
+    "--grid",
+    type=float,
+    metavar="M",
+    help="Pixel size of the mask, metres, where a product has several. [default: the finest]",
+)
 classes_option = click.option(
     "--classes",
     callback=_names,

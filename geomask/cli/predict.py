@@ -34,6 +34,7 @@ POLYGON_OPTIONS = {"classes": "--classes", "min_area": "--min-area", "per_class"
 @click.option("--scale", type=float, help="reflectance = DN * SCALE + OFFSET, if not in the file.")
 @click.option("--offset", type=float, help="See --scale.")
 @options.nodata_option
+@options.grid_option
 @options.device_option
 @click.option(
     "--precision",
@@ -126,7 +127,7 @@ class _Job:
         self.as_json: bool = given["as_json"]
         self.model: str = given["model"]
         self.device: str = given["device"]
-        self.stated = take("bands", "sensor", "scale", "offset", "nodata")
+        self.stated = take("bands", "sensor", "scale", "offset", "nodata", "grid")
         self.network = take("precision", "patch", "margin", "batch", "resolution")
         self.running = take("readers", "compress")
         self.wanted = take("classes", "min_area", "per_class")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from geomask.scene.delivery import Delivery, find_delivery
+from geomask.scene.folder import open_folder
 from geomask.scene.geotiff import open_geotiff
-from geomask.scene.meaning import Stated
+from geomask.scene.safe import open_safe
 from geomask.scene.scene import Scene, SceneBand
+from geomask.scene.stated import Stated
 
 __all__ = ["Scene", "SceneBand", "open_scene"]
+
+_PRODUCTS: tuple[Callable[[Delivery, Stated], Scene | None], ...] = (open_safe,)
+"""Each opens what it knows and returns None for anything else."""
 
 
 def open_scene(
@@ -20,15 +26,29 @@ def open_scene(
     scale: float | None = None,
     offset: float | None = None,
     nodata: float | str | None = None,
+    grid: float | None = None,
 ) -> Scene:
-    """Open a scene: any raster that GDAL opens, local or https://, s3:// and the like.
+    """Open a scene, whatever it was delivered as.
 
-    bands: common name to 1-based band number, where descriptions do not name them. sensor:
-    "sentinel2", "liss4" or "landsat", where product band names are ambiguous. scale, offset:
-    reflectance = DN * scale + offset. nodata: DN of pixels not measured, or "none".
-    Each of these overrides what the file states.
+    path: a Sentinel-2 SAFE, a LISS-4 or a Landsat product, each as folder or zip; a folder of
+    band files; a STAC item, as file or URL; or any raster that GDAL opens, local or https://,
+    s3:// and the like. bands: common name to 1-based band number, where a raster's descriptions
+    do not name them. sensor: "sentinel2", "liss4" or "landsat", where product band names are
+    ambiguous. scale, offset: reflectance = DN * scale + offset. nodata: DN of pixels not
+    measured, or "none". grid: pixel size in metres, where a product has several; the finest
+    unless given. Each of these overrides what the files state.
 
     Raises SceneError, BandError or OptionError, and warns (GeomaskWarning) of what it assumed.
     """
-    stated = Stated(bands=bands, sensor=sensor, scale=scale, offset=offset, nodata=nodata)
-    return open_geotiff(str(path), stated)
+    stated = Stated(
+        bands=bands, sensor=sensor, scale=scale, offset=offset, nodata=nodata, grid=grid
+    )
+    text = str(path)
+    delivery = find_delivery(text)
+    if delivery is None:
+        return open_geotiff(text, stated)
+    for open_product in _PRODUCTS:
+        scene = open_product(delivery, stated)
+        if scene is not None:
+            return scene
+    return open_folder(delivery, stated)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import rasterio
 
 from geomask.band_names import common_names
-from geomask.errors import BandError, GeomaskWarning, SceneError
+from geomask.errors import BandError, GeomaskWarning, OptionError, SceneError
 from geomask.grid import Grid
 from geomask.raster import grid_of, open_raster
-from geomask.scene.meaning import Stated, find_nodata, find_radiometry
-from geomask.scene.scene import Provenance, Scene, SceneBand
+from geomask.scene.assemble import scene_bands
+from geomask.scene.nodata import find_nodata
+from geomask.scene.radiometry import find_radiometry
+from geomask.scene.scene import Provenance, Scene
+from geomask.scene.stated import Stated
+from geomask.scene.stored import fits, stored_band
 
 
 def open_geotiff(path: str, stated: Stated) -> Scene:
@@ -25,37 +28,32 @@ def open_geotiff(path: str, stated: Stated) -> Scene:
     where bands are named twice or out of range. Warns of what had to be assumed.
     """
     with open_raster(path) as dataset:
-        grid = grid_of(dataset)
         named = _named_bands(path, dataset, stated)
-        _check_dtypes(path, dataset, list(named.values()))
-        nodata = find_nodata(path, dataset, named, stated)
-        pairs, source = find_radiometry(path, dataset, named, stated)
         bands = [
-            SceneBand(
-                common=common,
-                source=dataset.descriptions[index - 1] or f"band {index}",
-                path=path,
-                index=index,
-                scale=pairs[common][0],
-                offset=pairs[common][1],
-                nodata=nodata.values[common],
+            stored_band(
+                dataset, path, common, dataset.descriptions[index - 1] or f"band {index}", index
             )
             for common, index in named.items()
         ]
+        grid = grid_of(dataset)
+        kind = f"{dataset.driver} raster"
         unnamed = [
             f"band {index} {text!r}" if text else f"band {index}"
             for index, text in enumerate(dataset.descriptions, 1)
             if index not in named.values()
         ]
-        kind = f"{dataset.driver} raster"
         files = _files(dataset)
-        _warn_about_grid(path, grid, by_points=bool(dataset.gcps[0]) or dataset.rpcs is not None)
+        by_points = bool(dataset.gcps[0]) or dataset.rpcs is not None
+    sensor = stated.known_sensor
+    nodata = find_nodata(path, bands, stated, sensor)
+    radiometry = find_radiometry(path, bands, stated, sensor)
+    _check_grid(path, grid, stated, by_points=by_points)
     return Scene(
         path,
         kind,
-        grid,
-        bands,
-        Provenance(source, nodata.source),
+        scene_bands(bands, radiometry, nodata),
+        Provenance(radiometry.source, nodata.source),
+        grid=grid,
         unnamed=unnamed,
         files=files,
         zero_is_nodata=nodata.zero,
@@ -91,16 +89,6 @@ def _named_bands(path: str, dataset: rasterio.DatasetReader, stated: Stated) -> 
     return {str(common): index for common, index, _ in pairs}
 
 
-def _check_dtypes(path: str, dataset: rasterio.DatasetReader, indexes: Sequence[int]) -> None:
-    for index in indexes:
-        dtype = dataset.dtypes[index - 1]
-        if dtype.startswith("complex"):
-            raise SceneError(
-                f"{path}: band {index} is {dtype}; optical reflectance is real, "
-                "so this is not a scene geomask can read"
-            )
-
-
 def _files(dataset: rasterio.DatasetReader) -> tuple[str, ...]:
     """Every local file the raster draws on: itself, its sidecars, and the sources of a VRT, of
     VRTs in it too."""
@@ -117,7 +105,12 @@ def _files(dataset: rasterio.DatasetReader) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _warn_about_grid(path: str, grid: Grid, *, by_points: bool) -> None:
+def _check_grid(path: str, grid: Grid, stated: Stated, *, by_points: bool) -> None:
+    if stated.grid is not None and not fits(grid, stated.grid):
+        raise OptionError(
+            f"{path}: has one grid, and its pixels are not {stated.grid:g} m; --grid chooses among "
+            "the resolutions of a product (--resolution is that of inference)"
+        )
     if grid.crs is None:
         points = ", only control points, which the mask will not carry (gdalwarp makes a grid)"
         warnings.warn(

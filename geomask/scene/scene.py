@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,7 +14,13 @@ from rasterio.windows import Window
 
 from geomask.errors import BandError
 from geomask.grid import Grid
-from geomask.scene.blocks import BlockReader
+from geomask.scene.acquisition import Acquisition
+from geomask.scene.blocks import BlockReader, Raw
+from geomask.scene.regrid import Placement, place
+from geomask.scene.stored import finest
+
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -21,14 +28,15 @@ class SceneBand:
     """One band of a scene, and what its digital numbers mean.
 
     common: STAC common name. source: the product's own name or band number. path, index: the
-    raster file and the 1-based band in it. reflectance = DN * scale + offset. nodata: the DN of
-    pixels that were not measured, or None.
+    raster file and the 1-based band in it. grid: the file's. reflectance = DN * scale + offset.
+    nodata: the DN of pixels that were not measured, or None.
     """
 
     common: str
     source: str
     path: str
     index: int
+    grid: Grid
     scale: float
     offset: float
     nodata: float | None
@@ -48,21 +56,26 @@ class Provenance:
 class Scene:
     """One acquisition, open for reading; a context manager.
 
-    path: as the user gave it. kind: what it was recognised as. bands: by common name. unnamed:
-    bands of the file whose description names no spectral band. files: all that it draws on, so
-    that no output replaces one. zero_is_nodata: no band states a nodata value, so a pixel that
-    is 0 in every band that is read counts as not measured. use_mask: whether a pixel that the
-    file's own mask or alpha band leaves out does, too.
+    path: as the user gave it. kind: what it was recognised as. grid: that of the finest band,
+    unless given. bands: by common name. acquisition: who took it, when, under which sun, as far
+    as the product says. missing: common names of bands that the product should have and lacks,
+    each with a clause on what was found and what to do. unnamed: bands of the file whose
+    description names no spectral band. files: all that it draws on, so that no output replaces
+    one. zero_is_nodata: no band states a nodata value, so a pixel that is 0 in every band that
+    is read counts as not measured. use_mask: whether a pixel that a file's own mask or alpha
+    band leaves out does, too.
     """
 
     def __init__(
         self,
         path: str,
         kind: str,
-        grid: Grid,
         bands: Sequence[SceneBand],
         provenance: Provenance,
         *,
+        grid: Grid | None = None,
+        acquisition: Acquisition | None = None,
+        missing: Mapping[str, str] | None = None,
         unnamed: Sequence[str] = (),
         files: Sequence[str] = (),
         zero_is_nodata: bool = False,
@@ -70,11 +83,14 @@ class Scene:
     ) -> None:
         self.path = path
         self.kind = kind
-        self.grid = grid
+        self.grid = grid or finest(band.grid for band in bands)
         self.bands = {band.common: band for band in bands}
         self.provenance = provenance
+        self.acquisition = acquisition or Acquisition()
+        self.missing = dict(missing or {})
         self.unnamed = tuple(unnamed)
         self.files = tuple(files) or tuple(dict.fromkeys(band.path for band in bands))
+        self._grid_given = grid is not None
         self._zero_is_nodata = zero_is_nodata
         self._use_mask = use_mask
         self._lock = threading.Lock()
@@ -85,14 +101,24 @@ class Scene:
         """Common names of the bands there are."""
         return tuple(self.bands)
 
-    def read(
-        self, window: Window, bands: Sequence[str]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    def for_bands(self, bands: Sequence[str]) -> Scene:
+        """The same scene, on the grid of the finest of those bands unless its grid was given.
+
+        It shares the open files: closing one closes both. Raises BandError.
+        """
+        grids = [self._band(name).grid for name in bands]
+        view = copy.copy(self)
+        if not self._grid_given:
+            view.grid = finest(grids)
+        return view
+
+    def read(self, window: Window, bands: Sequence[str]) -> tuple[Floats, Bools]:
         """Reflectance and validity of a window inside the scene, from any thread.
 
         window: integer offsets and sizes, inside the grid. bands: common names.
         Returns reflectance, float32 (bands, height, width), unitless, NaN where not valid; and
-        valid, bool (height, width), True where every one of `bands` was measured.
+        valid, bool (height, width), True where every one of `bands` was measured: where files
+        of another resolution are read, in all of their pixels that it overlaps.
         Raises BandError for a band that is not there, SceneError for a file that is damaged.
         """
         chosen = [self._band(name) for name in bands]
@@ -101,17 +127,18 @@ class Scene:
         valid = np.ones(shape, dtype=bool)
         anything = np.zeros(shape, dtype=bool)
         for path, reader in self._open(tuple(bands)).items():
-            raw = reader.read(window)
-            if raw.masked is not None:
-                valid &= ~raw.masked
             own = [i for i, band in enumerate(chosen) if band.path == path]
-            for i, values in zip(own, raw.values, strict=True):
-                valid &= _measured(values, chosen[i].nodata)
+            grid = chosen[own[0]].grid
+            placement = None if grid == self.grid else place(window, self.grid, grid)
+            raw = reader.read(window if placement is None else placement.window)
+            if raw.masked is not None:
+                valid &= _everywhere(~raw.masked, placement)
+            for position, i in enumerate(own):
+                measured = _measured(raw.values[position], chosen[i].nodata)
+                valid &= _everywhere(measured, placement)
                 if self._zero_is_nodata:
-                    anything |= values != 0
-                reflectance[i] = values
-                reflectance[i] *= np.float32(chosen[i].scale)
-                reflectance[i] += np.float32(chosen[i].offset)
+                    anything |= _anywhere(raw.values[position] != 0, placement)
+                _calibrate(raw, position, measured, chosen[i], placement, reflectance[i])
         if self._zero_is_nodata:
             valid &= anything
         reflectance[:, ~valid] = np.nan
@@ -138,6 +165,12 @@ class Scene:
             parts.append(f"and without a usable name: {', '.join(self.unnamed)}")
         return " ".join(parts)
 
+    @property
+    def decoded_pixels(self) -> int:
+        """How many pixels of single bands the files were asked to decode so far."""
+        readers = [reader for some in self._readers.values() for reader in some.values()]
+        return sum(reader.decoded_pixels * len(reader.indexes) for reader in readers)
+
     def close(self) -> None:
         """Close the files."""
         for readers in self._readers.values():
@@ -153,7 +186,10 @@ class Scene:
 
     def _band(self, name: str) -> SceneBand:
         if name not in self.bands:
-            raise BandError(f"{self.path}: has no band {name!r}; there is {self.describe_bands()}")
+            why = f"; {self.missing[name]}" if name in self.missing else ""
+            raise BandError(
+                f"{self.path}: has no band {name!r}; there is {self.describe_bands()}{why}"
+            )
         return self.bands[name]
 
     def _open(self, bands: tuple[str, ...]) -> dict[str, BlockReader]:
@@ -170,9 +206,38 @@ class Scene:
             return self._readers[bands]
 
 
-def _measured(values: npt.NDArray[np.generic], nodata: float | None) -> npt.NDArray[np.bool_]:
+def _measured(values: npt.NDArray[np.generic], nodata: float | None) -> Bools:
     """bool of `values`' shape: finite, and not the nodata value."""
-    measured: npt.NDArray[np.bool_] = np.isfinite(values)
+    measured: Bools = np.isfinite(values)
     if nodata is not None and np.isfinite(nodata):
         measured &= values != np.asarray(nodata).astype(values.dtype)
     return measured
+
+
+def _everywhere(flags: Bools, placement: Placement | None) -> Bools:
+    return flags if placement is None else placement.everywhere(flags)
+
+
+def _anywhere(flags: Bools, placement: Placement | None) -> Bools:
+    return flags if placement is None else placement.anywhere(flags)
+
+
+def _calibrate(
+    raw: Raw,
+    position: int,
+    measured: Bools,
+    band: SceneBand,
+    placement: Placement | None,
+    out: Floats,
+) -> None:
+    """Write a band's reflectance to `out`, float32, brought to its size; interpolation leaves
+    out what was not measured."""
+    if placement is None:
+        out[...] = raw.values[position]
+    else:
+        image = raw.values[position].astype(np.float32)
+        absent = ~measured if raw.masked is None else ~measured | raw.masked
+        image[absent] = np.nan
+        out[...] = placement.values(image[None])[0]
+    out *= np.float32(band.scale)
+    out += np.float32(band.offset)

@@ -141,7 +141,7 @@ def test_bands_by_number_radiometry_and_nodata_from_the_user(
 FAULTS = {
     "predict absent.tif --out m.tif": "absent.tif: no such file",
     "predict text.tif --out m.tif": "text.tif: is not a raster",
-    "predict folder --out m.tif": "folder: is a folder",
+    "predict folder --out m.tif": "folder: is no product",
     "predict s.tif --out absent/m.tif": "absent does not exist",
     "predict s.tif --out m.png": "name it .tif",
     "predict s.tif --out m.tif --shp c.shp --min-area 5 --dry-run --patch 33": "stride 16",

@@ -315,7 +315,11 @@ def test_a_band_that_is_not_there_is_told_with_those_that_are(scene_file: Path) 
 
 @pytest.mark.parametrize(
     ("name", "complaint"),
-    [("absent.tif", "no such file"), ("", "is a folder"), ("text.tif", "not a raster")],
+    [
+        ("absent.tif", "no such file"),
+        ("", "is no product"),
+        ("text.tif", "not a raster"),
+    ],
 )
 def test_what_is_no_raster_is_refused(tmp_path: Path, name: str, complaint: str) -> None:
     (tmp_path / "text.tif").write_text("hello")

@@ -1,0 +1,78 @@
+"""From a product's band files to a Scene: one resolution each, one CRS, and a stand-in for nir."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from geomask.errors import BandError
+from geomask.scene.acquisition import Acquisition
+from geomask.scene.nodata import Nodata
+from geomask.scene.radiometry import Radiometry
+from geomask.scene.scene import Provenance, Scene, SceneBand
+from geomask.scene.stored import (
+    Stored,
+    check_together,
+    choose_resolution,
+    finest,
+    fits,
+    with_stand_in,
+)
+
+
+def choose_bands(path: str, candidates: Sequence[Stored], grid: float | None) -> list[Stored]:
+    """The band files of a product that are read, one for each band, those of its own and those
+    that stand in for another.
+
+    grid: the pixel size that was asked for, metres. Raises SceneError, BandError or OptionError
+    where there is none, where they contradict each other, or lie on grids that cannot be joined.
+    """
+    if not candidates:
+        raise BandError(f"{path}: holds no file that is named as a spectral band")
+    chosen = with_stand_in(choose_resolution(path, candidates, grid))
+    bands = list(chosen.values())
+    check_together(path, bands)
+    return bands
+
+
+def assemble(
+    path: str,
+    kind: str,
+    bands: Sequence[Stored],
+    radiometry: Radiometry,
+    nodata: Nodata,
+    *,
+    grid: float | None = None,
+    acquisition: Acquisition | None = None,
+    missing: Mapping[str, str] | None = None,
+    files: Sequence[str] = (),
+) -> Scene:
+    """The scene of some bands of a product, as `choose_bands` gave them."""
+    wanted = [band.grid for band in bands if grid is not None and fits(band.grid, grid)]
+    return Scene(
+        path,
+        kind,
+        scene_bands(bands, radiometry, nodata),
+        Provenance(radiometry.source, nodata.source),
+        grid=finest(wanted) if wanted else None,
+        acquisition=acquisition,
+        missing=missing,
+        files=files,
+        zero_is_nodata=nodata.zero,
+        use_mask=nodata.use_mask,
+    )
+
+
+def scene_bands(bands: Sequence[Stored], radiometry: Radiometry, nodata: Nodata) -> list[SceneBand]:
+    """Stored bands with what their numbers mean."""
+    return [
+        SceneBand(
+            band.common,
+            band.source + band.note,
+            band.path,
+            band.index,
+            band.grid,
+            *radiometry.pairs[band.common],
+            nodata.values[band.common],
+        )
+        for band in bands
+    ]

@@ -1,0 +1,145 @@
+"""What digital numbers mean: scale and offset, by user, file or named default.
+
+Nothing is guessed in silence: what is assumed is warned of and named, and what cannot be
+assumed is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from geomask.errors import GeomaskWarning, SceneError
+from geomask.scene.stated import Stated
+from geomask.scene.stored import Stored
+from geomask.sensors import INTEGER_SCALE, OFFSET_SINCE, SENTINEL2, Sensor
+
+LARGE_STEP = 0.01
+"""Reflectance per DN of an integer band above which the scale that a file states is doubted."""
+
+_SENTINEL2_NAME = re.compile(
+    r"(?<![A-Z0-9])(?:S2[A-D]|T\d\d[C-X][A-Z]{2})_(?:[A-Z0-9]+_)??(20\d{6})(?!\d)", re.IGNORECASE
+)
+"""A dated Sentinel-2 name: S2A_MSIL1C_20230101T…, S2B_52SFA_20220126_…, T31UFS_20230101T…"""
+
+
+@dataclass(frozen=True)
+class Radiometry:
+    """reflectance = DN * scale + offset: (scale, offset) by band, and where they come from."""
+
+    pairs: Mapping[str, tuple[float, float]]
+    source: str
+
+    def overridden(self, stated: Stated) -> Radiometry:
+        """The same with what the user states in its place."""
+        if stated.scale is None and stated.offset is None:
+            return self
+        pairs = {
+            common: (
+                scale if stated.scale is None else stated.scale,
+                offset if stated.offset is None else stated.offset,
+            )
+            for common, (scale, offset) in self.pairs.items()
+        }
+        if stated.radiometry:
+            return Radiometry(pairs, "stated by the user")
+        user, other = ("scale", "offset") if stated.offset is None else ("offset", "scale")
+        return Radiometry(pairs, f"{user} stated by the user, {other}: {self.source}")
+
+
+def find_radiometry(
+    path: str, bands: Sequence[Stored], stated: Stated, sensor: Sensor | None
+) -> Radiometry:
+    """What the numbers of a scene's bands mean. sensor: whose they are, if that is known.
+
+    Raises SceneError where the values cannot be reflectance, only some bands say what they are,
+    or nothing is said of a Sentinel-2 product whose offset decides. Warns of a default, and of a
+    scale that is unlikely.
+    """
+    told = [band for band in bands if (band.scale, band.offset) != (1.0, 0.0)]
+    if told:
+        found = _radiometry_of_files(path, bands, told, stated)
+    elif stated.scale is not None or not bands:
+        found = Radiometry(
+            {band.common: (1.0, 0.0) for band in bands}, "default 0, the file states nothing"
+        )
+        _check_offset_known(path, bands, stated)
+    else:
+        found = _default(path, bands, stated, sensor)
+    return found.overridden(stated)
+
+
+def _radiometry_of_files(
+    path: str, bands: Sequence[Stored], told: Sequence[Stored], stated: Stated
+) -> Radiometry:
+    for band in bands:
+        if not (math.isfinite(band.scale) and math.isfinite(band.offset)) or band.scale == 0:
+            raise SceneError(
+                f"{path}: states scale {band.scale:g} and offset {band.offset:g} for "
+                f"{band.common}, which make no reflectance; state them with --scale and --offset"
+            )
+    untold = [band.common for band in bands if band not in told and band.is_integer]
+    if untold and stated.scale is None:
+        raise SceneError(
+            f"{path}: states a scale or offset for {', '.join(band.common for band in told)} and "
+            f"none for {', '.join(untold)}; state them for all with --scale and --offset"
+        )
+    if any(band.is_integer and abs(band.scale) > LARGE_STEP for band in told):
+        warnings.warn(
+            f"{path}: states scales that make one step of a digital number more than "
+            f"{LARGE_STEP:g} of reflectance; if that is wrong, use --scale and --offset",
+            GeomaskWarning,
+            stacklevel=2,
+        )
+    pairs = {band.common: (band.scale, band.offset) for band in bands}
+    return Radiometry(pairs, "GDAL scale and offset of the file")
+
+
+def _default(
+    path: str, bands: Sequence[Stored], stated: Stated, sensor: Sensor | None
+) -> Radiometry:
+    """What is assumed of files that state no scale and no offset; always said aloud."""
+    if not any(band.is_integer for band in bands):
+        _warn_of_default(path, "its values are taken as reflectance", stated)
+        pairs = {band.common: (1.0, 0.0) for band in bands}
+        return Radiometry(pairs, "default: float values are reflectance")
+    if any(band.dtype.itemsize == 1 for band in bands) or (sensor and sensor.scale is None):
+        what = f"{sensor.title} digital numbers" if sensor else "8-bit values"
+        raise SceneError(
+            f"{path}: {what} do not say what reflectance they mean; state it with "
+            "--scale and --offset (reflectance = DN * scale + offset)"
+        )
+    _check_offset_known(path, bands, stated)
+    scale = (sensor and sensor.scale) or INTEGER_SCALE
+    _warn_of_default(
+        path,
+        f"took reflectance = DN * {scale:g} (Sentinel-2 products of processing baseline 04.00 on, "
+        "since 2022-01-25, need --scale 0.0001 --offset -0.1)",
+        stated,
+    )
+    source = f"default: DN * {scale:g}, no offset; the file states nothing"
+    return Radiometry({band.common: (scale, 0.0) for band in bands}, source)
+
+
+def _check_offset_known(path: str, bands: Sequence[Stored], stated: Stated) -> None:
+    """Refuse digital numbers of Sentinel-2 whose names date them to when an offset came in."""
+    if stated.offset is not None or not any(band.is_integer for band in bands):
+        return
+    names = [PurePath(name).name for name in (path, *(band.path for band in bands))]
+    dated = [(match[1], name) for name in names if (match := _SENTINEL2_NAME.search(name))]
+    recent = [name for day, name in dated if day >= OFFSET_SINCE]
+    if recent:
+        raise SceneError(
+            f"{path}: {recent[0]} is named as {SENTINEL2.title} since 2022-01-25, whose digital "
+            "numbers have an offset unless somebody removed it, and nothing here says; state "
+            "--scale 0.0001 --offset -0.1 as ESA delivers them, or --offset 0 where it was removed"
+        )
+
+
+def _warn_of_default(path: str, assumed: str, stated: Stated) -> None:
+    if stated.offset is None:
+        warnings.warn(f"{path}: states no scale or offset; {assumed}", GeomaskWarning, stacklevel=2)
