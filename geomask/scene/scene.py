@@ -149,7 +149,8 @@ class Scene:
         formulas: dict[str, list[str]] = {}
         for name in bands:
             band = self._band(name)
-            formula = f"reflectance = DN * {band.scale:.10g} + {band.offset:.10g}"
+            sign = "-" if band.offset < 0 else "+"
+            formula = f"reflectance = DN * {band.scale:.10g} {sign} {abs(band.offset):.10g}"
             formulas.setdefault(formula, []).append(name)
         text = "; ".join(
             formula if len(formulas) == 1 else f"{', '.join(names)}: {formula}"

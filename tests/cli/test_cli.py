@@ -133,7 +133,7 @@ def test_bands_by_number_radiometry_and_nodata_from_the_user(
     )
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
-    assert report["radiometry"] == "reflectance = DN * 0.0002 + -0.1 (stated by the user)"
+    assert report["radiometry"] == "reflectance = DN * 0.0002 - 0.1 (stated by the user)"
     assert report["nodata"] == "12345, stated by the user"
     assert report["pixels"]["nodata"] == 120
 

@@ -32,7 +32,7 @@ def test_scale_and_offset_of_the_file_are_applied(tmp_path: Path) -> None:
     assert valid.all()
     with open_scene(path) as scene:
         assert scene.radiometry(ALL) == (
-            "reflectance = DN * 0.0001 + -0.1 (GDAL scale and offset of the file)"
+            "reflectance = DN * 0.0001 - 0.1 (GDAL scale and offset of the file)"
         )
 
 

@@ -1,0 +1,131 @@
+"""How often a prediction decodes the pixels it needs: once, if reading is planned well.
+
+    python -m benchmarks.decode [--size 10980] [--margin 128] [--readers 2]
+
+A Sentinel-2-like scene is written as a folder of JPEG 2000 files with the internal tiles of ESA's
+(1024 pixels at 10 m, 640 at 20 m) and as one tiled GeoTIFF. Each is read as `geomask predict`
+reads it, patch by patch with the pipeline's own plan and threads, with a network that does
+nothing. "decoded / needed" is what GDAL was asked for over the pixels there are; "time / plain"
+compares with reading every file once from top to bottom with GDAL in one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import rasterio
+import torch
+from affine import Affine
+from rasterio.windows import Window
+from torch import nn
+
+from benchmarks.memory import write_scene
+from geomask.card import read_card
+from geomask.checkpoint import Model
+from geomask.inference import prepare
+from geomask.model_files import find_model
+from geomask.pipeline import run
+from geomask.raster import GDAL_OPTIONS
+from geomask.scene import Scene, open_scene
+
+BANDS_10M = ("B02", "B03", "B04", "B08")
+BANDS_20M = ("B11", "B12")
+
+
+class Nothing(nn.Module):
+    """Logits for as many classes as wanted, for the price of a slice."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, reflectance: torch.Tensor) -> torch.Tensor:
+        return reflectance[:, : self.classes]
+
+
+def write_folder(folder: Path, tiff: Path) -> None:
+    """A GeoTIFF's first band as the 10 m bands, every second pixel as the 20 m ones."""
+    with rasterio.open(tiff) as dataset:
+        values, crs, corner = dataset.read(1), dataset.crs, dataset.transform
+    for names, step, tile in ((BANDS_10M, 1, 1024), (BANDS_20M, 2, 640)):
+        first = folder / f"T33UUU_20170216T102101_{names[0]}.jp2"
+        band = values[::step, ::step]
+        with rasterio.open(
+            first,
+            "w",
+            driver="JP2OpenJPEG",
+            dtype="uint16",
+            count=1,
+            height=band.shape[0],
+            width=band.shape[1],
+            crs=crs,
+            transform=Affine(10 * step, 0, corner.c, 0, -10 * step, corner.f),
+            BLOCKXSIZE=tile,
+            BLOCKYSIZE=tile,
+            QUALITY="30",
+        ) as dataset:
+            dataset.write(band, 1)
+        for name in names[1:]:
+            os.link(first, first.with_name(first.name.replace(names[0], name)))
+
+
+@contextmanager
+def reading(path: Path, margin: int, readers: int) -> Iterator[tuple[Scene, float]]:
+    """A scene that was read as a prediction reads it, and how long that took."""
+    card = read_card(find_model("default"))
+    model = Model(Nothing(len(card.classes)), card, torch.device("cpu"))
+    with (
+        rasterio.Env(**GDAL_OPTIONS),
+        open_scene(path, scale=1e-4, offset=0, nodata=0) as scene,
+    ):
+        inference = prepare(scene, model, margin=margin, precision="fp32")
+        inference = replace(inference, resolution=None)
+        started = time.perf_counter()
+        for _ in run(inference, readers):
+            pass
+        yield inference.scene, time.perf_counter() - started
+
+
+def read_plainly(scene: Scene) -> tuple[int, float]:
+    """Pixels of all the bands that a default model reads, and seconds to read them once."""
+    pixels, started = 0, time.perf_counter()
+    with rasterio.Env(**GDAL_OPTIONS):
+        for name in read_card(find_model("default")).bands:
+            band = scene.bands[name]
+            with rasterio.open(band.path) as dataset:
+                rows = dataset.block_shapes[0][0]
+                for top in range(0, dataset.height, rows):
+                    height = min(rows, dataset.height - top)
+                    strip = dataset.read(band.index, window=Window(0, top, dataset.width, height))
+                    pixels += strip.size
+    return pixels, time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=10980)
+    parser.add_argument("--margin", type=int, default=128)
+    parser.add_argument("--readers", type=int, default=2)
+    arguments = parser.parse_args()
+    print(f"{'scene':>24} {'decoded / needed':>17} {'time / plain':>13} {'seconds':>8}")
+    with tempfile.TemporaryDirectory() as name:
+        tiff, folder = Path(name) / "scene.tif", Path(name) / "bands"
+        folder.mkdir()
+        write_scene(tiff, arguments.size, arguments.size)
+        write_folder(folder, tiff)
+        for kind, path in (("JPEG 2000, 10 and 20 m", folder), ("GeoTIFF", tiff)):
+            with reading(path, arguments.margin, arguments.readers) as (scene, seconds):
+                needed, plain = read_plainly(scene)
+                ratio = scene.decoded_pixels / needed
+            print(f"{kind:>24} {ratio:17.3f} {seconds / plain:13.2f} {seconds:8.1f}")
+
+
+if __name__ == "__main__":
+    main()
