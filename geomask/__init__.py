@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from geomask.card import Card
     from geomask.checkpoint import Model, load_model, save_model
     from geomask.errors import GeomaskError, GeomaskWarning
+    from geomask.info import SceneInfo, scene_info
     from geomask.mask import open_mask
     from geomask.model_files import list_models
     from geomask.predict import Prediction, predict_scene
@@ -27,6 +28,7 @@ _ROOMS = {
     "Model": "checkpoint",
     "Prediction": "predict",
     "Scene": "scene",
+    "SceneInfo": "info",
     "list_models": "model_files",
     "load_model": "checkpoint",
     "open_mask": "mask",
@@ -34,6 +36,7 @@ _ROOMS = {
     "predict_scene": "predict",
     "rasterize": "vectorize",
     "save_model": "checkpoint",
+    "scene_info": "info",
     "vectorize_mask": "vectorize",
 }
 
@@ -44,6 +47,7 @@ __all__ = [
     "Model",
     "Prediction",
     "Scene",
+    "SceneInfo",
     "__version__",
     "list_models",
     "load_model",
@@ -52,6 +56,7 @@ __all__ = [
     "predict_scene",
     "rasterize",
     "save_model",
+    "scene_info",
     "vectorize_mask",
 ]
 

@@ -39,6 +39,9 @@ _CODE = re.compile(
 _OTHER_NUMBERING = re.compile(r"l[emt]0[1-7]")
 """Landsat 1 to 7 in a product's file name: their B4 is not Landsat 8's."""
 
+_HARMONISED_LANDSAT = re.compile(r"hls\.l30\.", re.IGNORECASE)
+"""NASA's Landsat on Sentinel-2's grid: its B05 is nir, its B11 thermal."""
+
 _OPERATORS = re.compile(r"[+*/=~!<>^]")
 """A text with one of these is a formula, or says what the band is not."""
 
@@ -81,15 +84,27 @@ def split_file_name(name: str) -> tuple[str, str]:
     """What a file is called apart from its band, and what it calls its band: "T31_B04_10m.jp2"
     is ("T31", "B04"), "B04.tif" ("", "B04"), and "LC08_SR_B4.TIF" ("LC08", "SR_B4").
 
-    The latter names a band only if `common_names` says so. Of Landsats 1 to 7, whose numbers
-    mean other bands, it is "".
+    The latter names a band only if `common_names` says so; it has more than one word where those
+    before the last name bands, too, as in "B4_red" and "B4-B3". Of Landsats 1 to 7 and of NASA's
+    HLS.L30, whose numbers mean other bands, it is "".
     """
     stem = re.sub(r"\.(tiff?|jp2)$", "", name, flags=re.IGNORECASE)
     stem = re.sub(r"_\d\dm$", "", stem)  # Sentinel-2 level 2A
-    if any(_OTHER_NUMBERING.fullmatch(part) for part in stem.lower().split("_")):
+    others = any(_OTHER_NUMBERING.fullmatch(part) for part in stem.lower().split("_"))
+    if others or _HARMONISED_LANDSAT.match(stem):
         return stem, ""
-    match = re.fullmatch(r"(?:(.*)[_. -])?((?:SR_)?[^_. -]+)", stem, re.IGNORECASE)
-    return (stem, "") if match is None else (match[1] or "", match[2])
+    match = re.fullmatch(
+        # SR and ST are of Landsat's names; Earth Engine has a collection S2_SR, too.
+        r"(?:(.*?)[_. -])??((?:(?<!S2_)(?<!S2[A-D]_)S[RT]_)?[^_. -]+)",
+        stem,
+        re.IGNORECASE,
+    )
+    if match is None:
+        return stem, ""
+    rest, start = match[1] or "", match.start(2)
+    while (word := re.fullmatch(r"(?:(.*)[_. -])?([^_. -]+)", rest)) and _is_name(word[2].lower()):
+        rest, start = word[1] or "", word.start(2)
+    return rest, stem[start:]
 
 
 def _common(names: _Names, tables: Sequence[dict[str, str]]) -> str | None:

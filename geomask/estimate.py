@@ -9,6 +9,8 @@ from typing import Any
 
 from geomask.inference import Inference
 from geomask.memory import peak_memory
+from geomask.scene.plausibility import warn_of_doubt
+from geomask.scene.sample import survey
 from geomask.tiling import Patch
 
 TRIES = 16
@@ -49,9 +51,11 @@ class Estimate:
 def estimate(inference: Inference) -> Estimate:
     """Run a patch once to warm up and once for the clock, and reckon from that.
 
-    Raises SceneError where that patch cannot be read.
+    Raises SceneError where that patch cannot be read. Warns where a look at the whole scene makes
+    its radiometry doubtful.
     """
     scene, plan = inference.scene, inference.plan
+    warn_of_doubt(scene.path, survey(scene, inference.bands).histogram)
     patches = list(plan)
     middle = _measured_patch(inference, patches)
     pixels = sum(int(patch.read.width * patch.read.height) for patch in patches)

@@ -20,13 +20,13 @@ from scipy.ndimage import distance_transform_edt
 from geomask.checkpoint import Model
 from geomask.classes import NODATA
 from geomask.device import choose_precision
-from geomask.errors import BandError, OptionError
-from geomask.grid import Grid
+from geomask.errors import OptionError
 from geomask.mask import UNKNOWN_PERCENT
 from geomask.memory import keep_freed_memory
 from geomask.patch_reader import read_patch
 from geomask.resample import Taps, taps
 from geomask.scene import Scene
+from geomask.suitability import choose_bands, inference_scale
 from geomask.tiling import Patch, Plan, Span, plan_patches
 
 DEFAULT_CORE = 1024
@@ -35,10 +35,6 @@ DEFAULT_CORE = 1024
 MAX_PATCH_PIXELS = 100e6
 """Pixels of the scene that one patch may draw on: with six bands that is 2.4 GB, and a few
 patches are in memory at once."""
-
-RESOLUTION_SLACK = 1.1
-"""A scene may lie so much outside the card's resolutions before it is resampled for inference:
-a model for 10 m does as well at 9.5 m, and resampling is not free."""
 
 
 @dataclass(frozen=True)
@@ -170,13 +166,13 @@ def prepare(
     metres. Raises BandError or OptionError.
     """
     card, device = model.card, model.device
-    bands = _choose_bands(scene, model)
+    bands = choose_bands(scene, card)
     scene = scene.for_bands(bands)
     margin = card.margin if margin is None else margin
     batch = (1 if device.type == "cpu" else 4) if batch is None else batch
     if margin < 0 or batch < 1:
         raise OptionError(f"margin {margin} is below 0, or batch {batch} below 1")
-    scale, metres = _inference_scale(scene.grid, card.resolution, resolution)
+    scale, metres = inference_scale(scene.grid, card.resolution, resolution)
     if patch is None:
         # Where the scene's pixels are finer than inference's, a patch covers more of them.
         core = DEFAULT_CORE * min(1.0, max(0.25, *scale))
@@ -202,57 +198,6 @@ def _check_extent(plan: Plan) -> None:
             f"a patch would draw on {rows:.0f} x {columns:.0f} pixels of the scene; use a smaller "
             "--patch or --margin, or an inference --resolution nearer to the scene's"
         )
-
-
-def _choose_bands(scene: Scene, model: Model) -> tuple[str, ...]:
-    """The best band set of the model that the scene has.
-
-    Raises BandError where there is none, or a better one but for a file that is missing: the
-    product is damaged then, and a mask from fewer bands would not show it.
-    """
-    bands = model.card.choose_bands(scene.band_names)
-    complete = model.card.choose_bands((*scene.band_names, *scene.missing))
-    if complete != bands:
-        lost = next(band for band in complete or () if band in scene.missing)
-        raise BandError(f"{scene.path}: {scene.missing[lost]}")
-    if bands is not None:
-        return bands
-    sets = model.card.band_sets or (model.card.bands,)
-    nearest = min(sets, key=lambda names: (len(set(names) - set(scene.band_names)), len(names)))
-    others = f" (or another of its {len(sets)} band sets)" if len(sets) > 1 else ""
-    example = ",".join(f"{name}={number}" for number, name in enumerate(nearest, 1))
-    raise BandError(
-        f"{scene.path}: model {model.card.name!r} needs the bands {', '.join(nearest)}{others}; "
-        f"there is {scene.describe_bands()}; name bands by number, for example --bands {example}"
-    )
-
-
-def _inference_scale(
-    grid: Grid, trained: tuple[float, float], wanted: float | None
-) -> tuple[tuple[float, float], tuple[float, float] | None]:
-    """Inference pixels per scene pixel, and the inference grid's pixel size in metres."""
-    pixel = grid.pixel_size
-    if wanted is not None and not (math.isfinite(wanted) and wanted > 0):
-        raise OptionError(f"resolution {wanted} is not a pixel size in metres")
-    if pixel is None:
-        if wanted is not None:
-            raise OptionError(
-                "the scene has no coordinate reference system, so its pixels have no size in "
-                "metres; leave --resolution out"
-            )
-        return (1.0, 1.0), None
-    finest, coarsest = trained
-    if wanted is None:
-        if all(finest / RESOLUTION_SLACK <= p <= coarsest * RESOLUTION_SLACK for p in pixel):
-            return (1.0, 1.0), pixel
-        wanted = min(max(math.sqrt(pixel[0] * pixel[1]), finest), coarsest)
-    scale = pixel[0] / wanted, pixel[1] / wanted
-    if not all(1 / 64 <= s <= 64 for s in scale):
-        raise OptionError(
-            f"the scene's pixels are {pixel[0]:.3g} x {pixel[1]:.3g} m; inference at "
-            f"{wanted:g} m is more than 64 times away from that"
-        )
-    return scale, (wanted, wanted)
 
 
 def _fill(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

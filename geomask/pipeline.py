@@ -7,6 +7,7 @@ cancels what has not begun and waits for what has.
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,7 @@ from geomask.mask import mask_layout, percent_layout
 from geomask.output import check_distinct, check_output
 from geomask.raster import RasterWriter
 from geomask.scene import Scene
+from geomask.scene.plausibility import PIXELS, Histogram
 from geomask.version import __version__
 
 WRITES_BEHIND = 4
@@ -58,17 +60,40 @@ def check_outputs(outputs: Outputs, scene: Scene, *, overwrite: bool) -> None:
         check_output(path, overwrite=overwrite, inputs=scene.files)
 
 
-def run(inference: Inference, readers: int) -> Generator[Result, None, None]:
-    """Results in the order of the plan; neighbours whose sizes agree share a forward pass."""
+def run(
+    inference: Inference, readers: int, histogram: Histogram | None = None
+) -> Generator[Result, None, None]:
+    """Results in the order of the plan; neighbours whose sizes agree share a forward pass.
+
+    histogram: of `inference.bands`, to count some of the pixels that are read.
+    """
     waiting: list[Loaded] = []
     with closing(_load_ahead(inference, readers)) as patches:
         for loaded in patches:
+            if histogram is not None:
+                _count(histogram, inference, loaded)
             if waiting and (len(waiting) == inference.batch or waiting[0].size != loaded.size):
                 yield from inference.classify(waiting)
                 waiting = []
             waiting.append(loaded)
     if waiting:
         yield from inference.classify(waiting)
+
+
+def _count(histogram: Histogram, inference: Inference, loaded: Loaded) -> None:
+    """Count measured pixels of a patch's core, every so many: about `PIXELS` of a scene's."""
+    if loaded.image is None:
+        return
+    step = math.ceil(math.sqrt(math.prod(inference.scene.grid.shape) / PIXELS))
+    names, patch = inference.model.card.bands, loaded.patch
+    channels = [names.index(band) for band in inference.bands]
+    rows, columns = (
+        np.floor((np.arange(0, span.length, step) + span.write + 0.5) * scale) - span.read
+        for span, scale in zip((patch.rows, patch.columns), patch.scale, strict=True)
+    )
+    part = loaded.image[np.ix_(channels, rows.astype(np.intp), columns.astype(np.intp))]
+    part[:, ~loaded.valid[::step, ::step]] = np.nan
+    histogram.add(part)
 
 
 def _load_ahead(inference: Inference, readers: int) -> Generator[Loaded, None, None]:
@@ -145,10 +170,12 @@ class Writers:
 
 
 def _tags(inference: Inference) -> dict[str, str]:
-    """What every output says of its making. No times, paths or host names: the same run on
-    another machine gives the same bytes."""
+    """What every output says of its making. No times of its own, no paths, no host names: the
+    same run on another machine gives the same bytes."""
     card, scene = inference.model.card, inference.scene
+    known = scene.acquisition.known()
     return {
+        **({"GEOMASK_ACQUISITION": json.dumps(known)} if known else {}),
         "TIFFTAG_SOFTWARE": f"geomask {__version__}",
         "GEOMASK_VERSION": __version__,
         "GEOMASK_MODEL": card.name,

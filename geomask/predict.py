@@ -23,6 +23,7 @@ from geomask.memory import peak_memory
 from geomask.pipeline import Outputs, Writers, check_outputs, run
 from geomask.raster import GDAL_OPTIONS
 from geomask.scene import Scene, open_scene
+from geomask.scene.plausibility import Histogram, warn_of_doubt
 
 
 @dataclass(frozen=True)
@@ -154,22 +155,26 @@ def predicting(
     """Run a prediction to its end; its outputs are gone on leaving unless `commit` was called.
 
     For what must come into place together with the mask; otherwise `predict_scene`, whose
-    arguments these are. Raises SceneError, OutputError or OptionError.
+    arguments these are. Raises SceneError, OutputError or OptionError. Warns at the end where
+    the reflectance that was read makes the scene's radiometry doubtful.
     """
     if readers < 1:
         raise OptionError(f"readers {readers} is below 1; one thread must read")
     started = time.perf_counter()
-    grid = inference.scene.grid
+    scene = inference.scene
+    grid = scene.grid
+    histogram = Histogram([scene.bands[band] for band in inference.bands])
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(**GDAL_OPTIONS))
         writers = Writers(stack, inference, outputs, compress)
-        results = stack.enter_context(closing(run(inference, readers)))
+        results = stack.enter_context(closing(run(inference, readers, histogram)))
         with _enough_memory():
             for result in results:
                 writers.write(result)
                 if progress is not None:
                     progress(Progress(int(writers.counts.sum()), grid.width * grid.height))
         writers.finish()
+        warn_of_doubt(scene.path, histogram)
         seconds = time.perf_counter() - started
         yield Finished(
             _summary(inference, outputs, writers.counts, seconds),

@@ -34,6 +34,12 @@ GDAL_OPTIONS: Mapping[str, Any] = {
     # GDAL's own cache would grow to 5 % of the machine's memory over a scene, for blocks that
     # our readers never ask for twice.
     "GDAL_CACHEMAX": 64 * 2**20,
+    # GDAL waits for a silent server for ever, and holds Python still meanwhile.
+    "GDAL_HTTP_CONNECTTIMEOUT": 30,
+    "GDAL_HTTP_LOW_SPEED_TIME": 60,
+    "GDAL_HTTP_LOW_SPEED_LIMIT": 1000,
+    "GDAL_HTTP_MAX_RETRY": 3,
+    "GDAL_HTTP_RETRY_DELAY": 2,
 }
 """How GDAL is set while geomask reads and writes: `with rasterio.Env(**GDAL_OPTIONS)`."""
 
@@ -46,7 +52,7 @@ def open_raster(
 
     The caller says what the lack of a CRS means; rasterio's own warning about it is silenced.
     """
-    with _quiet():
+    with _quiet(), rasterio.Env(**GDAL_OPTIONS):
         try:
             dataset = rasterio.open(path)
         except (*GDAL_ERRORS, ValueError) as problem:
@@ -94,7 +100,7 @@ def root_cause(problem: BaseException) -> str:
     """What GDAL said first, where rasterio says only "see previous exception"."""
     while problem.__cause__ is not None:
         problem = problem.__cause__
-    return str(problem).rstrip(".")
+    return " ".join(str(problem).split()).rstrip(".")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,16 @@ OFFSET_SINCE = "20220125"
 """The day (YYYYMMDD) from which Sentinel-2 products carry a radiometric offset: processing
 baseline 04.00 (ESA, Sentinel-2 Products Specification Document, issue 14.9)."""
 
+OFFSETS_FROM = 4
+"""The major processing baseline from which they do."""
+
+LATEST_BASELINE = 5
+"""The newest major processing baseline of Sentinel-2 whose metadata this was written for."""
+
+ESA_OFFSET = -0.1
+"""That offset as ESA delivers it, of reflectance, in every band (BOA_ADD_OFFSET and
+RADIO_ADD_OFFSET are -1000)."""
+
 
 @dataclass(frozen=True)
 class Band:

@@ -280,7 +280,7 @@ def test_confidence_and_probabilities_are_percent_and_agree(tmp_path: Path) -> N
 
 
 def test_the_mask_says_what_it_is(tmp_path: Path) -> None:
-    scene = write_scene(tmp_path / "s.tif", random_dn(1100, 1200), offset=-0.1)
+    scene = write_scene(tmp_path / "s.tif", random_dn(1100, 1200) + np.uint16(1000), offset=-0.1)
     out = tmp_path / "m.tif"
     predict(scene, out, identity_model(), compress="zstd")
     with rasterio.open(out) as dataset:

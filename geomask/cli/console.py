@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from geomask.card import Card
@@ -26,8 +26,9 @@ def print_json(value: Any) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on standard output."""
-    table = Table(*header, box=None, pad_edge=False)
+    """A table on standard output; what is too wide for its column goes on below."""
+    columns = (Column(name, overflow="fold") for name in header)
+    table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
     Console(markup=False).print(table)

@@ -86,12 +86,13 @@ POLYGON_OPTIONS = {"classes": "--classes", "min_area": "--min-area", "per_class"
 def command(**given: Any) -> None:
     """Classify SCENE into clear, cloud, shadow and snow.
 
-    SCENE is any raster GDAL opens: GeoTIFF, COG, VRT, JPEG 2000; a path, https:// or s3://. Bands
-    are found by their descriptions (blue, B02, nir …) or named with --bands. The mask lies on
-    the scene's own grid; 255 is nodata.
+    SCENE is what was delivered: a Sentinel-2 SAFE, LISS-4 or Landsat folder or zip, a folder of
+    band files, a STAC item; or any raster GDAL opens, by path, https:// or s3://, its bands found
+    by their descriptions (blue, B02, nir …) or named with --bands. The mask lies on the scene's
+    own grid; 255 is nodata.
 
     \b
-    geomask predict scene.tif --out mask.tif --shp clouds.shp
+    geomask predict S2A_MSIL1C_20230101T….SAFE --out mask.tif --shp clouds.shp
     geomask predict stack.tif --bands green=1,red=2,nir=3 --scale 0.0001 --out mask.tif
     """
     from geomask.cli.console import print_json

@@ -8,13 +8,20 @@ from pathlib import Path
 from geomask.scene.delivery import Delivery, find_delivery
 from geomask.scene.folder import open_folder
 from geomask.scene.geotiff import open_geotiff
+from geomask.scene.landsat import open_landsat
+from geomask.scene.liss4 import open_liss4
 from geomask.scene.safe import open_safe
 from geomask.scene.scene import Scene, SceneBand
+from geomask.scene.stac import open_stac
 from geomask.scene.stated import Stated
 
 __all__ = ["Scene", "SceneBand", "open_scene"]
 
-_PRODUCTS: tuple[Callable[[Delivery, Stated], Scene | None], ...] = (open_safe,)
+_PRODUCTS: tuple[Callable[[Delivery, Stated], Scene | None], ...] = (
+    open_safe,
+    open_liss4,
+    open_landsat,
+)
 """Each opens what it knows and returns None for anything else."""
 
 
@@ -44,6 +51,9 @@ def open_scene(
         bands=bands, sensor=sensor, scale=scale, offset=offset, nodata=nodata, grid=grid
     )
     text = str(path)
+    item = open_stac(text, stated)
+    if item is not None:
+        return item
     delivery = find_delivery(text)
     if delivery is None:
         return open_geotiff(text, stated)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
-from geomask.errors import BandError
+from geomask.errors import BandError, GeomaskWarning
+from geomask.grid import Grid
 from geomask.scene.acquisition import Acquisition
 from geomask.scene.nodata import Nodata
 from geomask.scene.radiometry import Radiometry
@@ -31,7 +33,19 @@ def choose_bands(path: str, candidates: Sequence[Stored], grid: float | None) ->
     chosen = with_stand_in(choose_resolution(path, candidates, grid))
     bands = list(chosen.values())
     check_together(path, bands)
+    warn_of_no_crs(path, bands[0].grid)
     return bands
+
+
+def warn_of_no_crs(path: str, grid: Grid, instead: str = "") -> None:
+    """Warn of a grid without a CRS. instead: a clause on what there is."""
+    if grid.crs is None:
+        warnings.warn(
+            f"{path}: has no coordinate reference system{instead}; taken at its native pixels, "
+            "whatever their size on the ground",
+            GeomaskWarning,
+            stacklevel=4,
+        )
 
 
 def assemble(

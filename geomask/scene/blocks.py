@@ -11,7 +11,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -63,6 +63,8 @@ class BlockReader:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._units: OrderedDict[tuple[int, int], Future[Raw]] = OrderedDict()
+        self._decoding: set[Future[Raw]] = set()
+        self._closed = False
         self._kept = 0
         dataset = self._dataset()
         self._height, self._width = dataset.height, dataset.width
@@ -101,7 +103,14 @@ class BlockReader:
         return Raw(values, masked)
 
     def close(self) -> None:
-        """Close the file in all threads that opened it, and forget its pixels."""
+        """Close the file in all threads that opened it, and forget its pixels.
+
+        Waits for what is being decoded: GDAL crashes where a dataset is closed under it.
+        """
+        with self._lock:
+            self._closed = True
+            decoding = set(self._decoding)
+        wait(decoding)
         self._units.clear()
         self._handles.close()
 
@@ -116,7 +125,10 @@ class BlockReader:
             future = self._units.get(key)
             first = future is None
             if future is None:
+                if self._closed:
+                    raise SceneError(f"{self.path}: was closed while it was read")
                 future = self._units[key] = Future()
+                self._decoding.add(future)
             self._units.move_to_end(key)
             while len(self._units) > self._kept:
                 self._units.popitem(last=False)
@@ -125,6 +137,9 @@ class BlockReader:
                 future.set_result(self._decode(key))
             except BaseException as error:
                 future.set_exception(error)
+            finally:
+                with self._lock:
+                    self._decoding.discard(future)
         return future.result()
 
     def _decode(self, key: tuple[int, int]) -> Raw:
@@ -136,7 +151,7 @@ class BlockReader:
         try:
             values = np.empty((len(self.indexes), height, width), dtype=self._dtype)
             for index, band in zip(self.indexes, values, strict=True):
-                dataset.read(index, window=window, out=band)
+                _read(dataset, index, window, band)
             masked = self._masked(dataset, window)
         except GDAL_ERRORS as error:
             raise SceneError(
@@ -165,6 +180,33 @@ class BlockReader:
                 self._local.dataset = self._handles.enter_context(open_raster(self.path))
         dataset: rasterio.DatasetReader = self._local.dataset
         return dataset
+
+
+def _read(
+    dataset: rasterio.DatasetReader, index: int, window: Window, out: npt.NDArray[np.generic]
+) -> None:
+    """Fill `out`, (rows, columns), with a band's window of whole blocks.
+
+    Where GDAL decodes several blocks of a JPEG 2000 file at once, it does so in threads of its
+    own, whose errors rasterio does not see: `out` would keep what was in memory before. So they
+    are read one by one (two readers are no slower that way), and a VRT, which may draw on such
+    files, without those threads.
+    """
+    if dataset.driver == "VRT":
+        with rasterio.Env(GDAL_NUM_THREADS="1"):
+            dataset.read(index, window=window, out=out)
+        return
+    height, width = out.shape
+    rows, columns = (
+        dataset.block_shapes[index - 1] if dataset.driver.startswith("JP2") else out.shape
+    )
+    for row in range(0, height, rows):
+        for column in range(0, width, columns):
+            part = out[row : row + rows, column : column + columns]
+            own = Window(
+                window.col_off + column, window.row_off + row, part.shape[1], part.shape[0]
+            )
+            part[...] = dataset.read(index, window=own)
 
 
 def mask_band(dataset: rasterio.DatasetReader) -> int | None:

@@ -22,8 +22,15 @@ packs one into another folder or two not much deeper."""
 MAX_TEXT = 32 * 2**20
 """Bytes of the longest metadata file that is read; Sentinel-2's longest have about one million."""
 
-_METADATA = re.compile(r"MTD_MSIL(1C|2A)\.xml|.*_MTL\.txt|BAND_META\.txt", re.IGNORECASE)
+_METADATA = re.compile(
+    r"MTD_MSIL(1C|2A)\.xml|S2[A-D]_(OPER|USER)_MTD_SAFL(1C|2A)_.*\.xml"
+    r"|.*_MTL\.txt|BAND_META\.txt",
+    re.IGNORECASE,
+)
 """Files that stand for the product they lie in."""
+
+_ENCRYPTED = 1
+"""The bit of a zip entry's flags that says so (PKWARE, APPNOTE.TXT, 4.4.4)."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,8 @@ class Delivery:
     """The files of a product.
 
     path: as the user gave it. place: the folder, or the zip file. zipped: which of the two.
-    names: of its files, relative, with forward slashes.
+    names: of its files, relative, with forward slashes; hidden ones left out, such as macOS puts
+    beside every file that it copies to another disk.
     """
 
     path: str
@@ -99,8 +107,11 @@ class Delivery:
 def find_delivery(path: str) -> Delivery | None:
     """The folder or zip at `path`, or that of the metadata file there; None for anything else.
 
-    Raises SceneError where its files cannot be listed, or a zip's would climb out of it.
+    Raises SceneError for an empty path, where its files cannot be listed, or a zip's are
+    encrypted or would climb out of it.
     """
+    if not path:
+        raise SceneError("the scene's path is empty; give a file or a folder (. for this one)")
     if "://" in path or path.startswith("/vsi"):
         return None
     place = Path(path)
@@ -132,24 +143,27 @@ def _list_folder(path: str, folder: Path) -> Iterator[str]:
                 f"{path}: holds more than {MAX_FILES} files; give the folder of one product"
             )
         folders.sort()
-        yield from sorted((inner / name).as_posix() for name in files)
+        yield from sorted((inner / name).as_posix() for name in files if name[0] != ".")
 
 
 def _list_zip(path: str, file: Path) -> Iterator[str]:
     try:
         with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
+            entries = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise SceneError(
             f"{path}: is not a zip file that can be read to its end ({error}); download it again"
         ) from error
-    if len(names) > MAX_FILES:
+    if len(entries) > MAX_FILES:
         raise SceneError(f"{path}: holds more than {MAX_FILES} files; give one product")
-    for name in names:
+    for entry in entries:
+        name = entry.filename
         if name.startswith(("/", "\\")) or "\\" in name or ":" in name or ".." in name.split("/"):
             raise SceneError(
                 f"{path}: holds {name!r}, a path that leads out of it; no product does, so it is "
                 "not opened"
             )
-        if not name.endswith("/"):
+        if entry.flag_bits & _ENCRYPTED:
+            raise SceneError(f"{path}: its {name} is encrypted; unpack it and give the folder")
+        if not name.endswith("/") and not PurePosixPath(name).name.startswith("."):
             yield name

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from geomask.band_names import common_names, split_file_name
@@ -31,6 +33,8 @@ def open_folder(delivery: Delivery, stated: Stated) -> Scene:
     """
     path = delivery.path
     stated.refuse_band_numbers(path)
+    if delivery.zipped:
+        delivery = delivery.within(_packed(delivery.names))
     names = [name for name in delivery.names if _RASTER.fullmatch(name)]
     sensor = stated.known_sensor or _sensor_of(names)
     bands = _named_bands(path, names, sensor)
@@ -45,8 +49,14 @@ def open_folder(delivery: Delivery, stated: Stated) -> Scene:
         find_radiometry(path, chosen, stated, sensor),
         find_nodata(path, chosen, stated, sensor),
         grid=stated.grid,
-        files=delivery.files(tuple(names)),
+        files=delivery.files(tuple(bands)),
     )
+
+
+def _packed(names: Sequence[str]) -> str:
+    """The folder that a zip's files were packed with, "" for none."""
+    folders = [posixpath.dirname(name) for name in names]
+    return posixpath.commonpath(folders) if folders else ""
 
 
 def _named_bands(path: str, names: list[str], sensor: Sensor | None) -> dict[str, tuple[str, str]]:

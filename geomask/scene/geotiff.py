@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -10,10 +9,10 @@ from pathlib import Path
 import rasterio
 
 from geomask.band_names import common_names
-from geomask.errors import BandError, GeomaskWarning, OptionError, SceneError
+from geomask.errors import BandError, OptionError, SceneError
 from geomask.grid import Grid
 from geomask.raster import grid_of, open_raster
-from geomask.scene.assemble import scene_bands
+from geomask.scene.assemble import scene_bands, warn_of_no_crs
 from geomask.scene.nodata import find_nodata
 from geomask.scene.radiometry import find_radiometry
 from geomask.scene.scene import Provenance, Scene
@@ -111,11 +110,5 @@ def _check_grid(path: str, grid: Grid, stated: Stated, *, by_points: bool) -> No
             f"{path}: has one grid, and its pixels are not {stated.grid:g} m; --grid chooses among "
             "the resolutions of a product (--resolution is that of inference)"
         )
-    if grid.crs is None:
-        points = ", only control points, which the mask will not carry (gdalwarp makes a grid)"
-        warnings.warn(
-            f"{path}: has no coordinate reference system{points if by_points else ''}; taken at "
-            "its native pixels, whatever their size on the ground",
-            GeomaskWarning,
-            stacklevel=3,
-        )
+    points = ", only control points, which the mask will not carry (gdalwarp makes a grid)"
+    warn_of_no_crs(path, grid, points if by_points else "")

@@ -11,20 +11,25 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path
 
 from geomask.errors import GeomaskWarning, SceneError
 from geomask.scene.stated import Stated
 from geomask.scene.stored import Stored
-from geomask.sensors import INTEGER_SCALE, OFFSET_SINCE, SENTINEL2, Sensor
+from geomask.sensors import INTEGER_SCALE, OFFSET_SINCE, OFFSETS_FROM, SENTINEL2, Sensor
 
 LARGE_STEP = 0.01
 """Reflectance per DN of an integer band above which the scale that a file states is doubted."""
 
 _SENTINEL2_NAME = re.compile(
-    r"(?<![A-Z0-9])(?:S2[A-D]|T\d\d[C-X][A-Z]{2})_(?:[A-Z0-9]+_)??(20\d{6})(?!\d)", re.IGNORECASE
+    r"(?<![A-Z0-9])(?:S2[A-D]|T\d\d[C-X][A-Z]{2})(?![A-Z0-9])", re.IGNORECASE
 )
-"""A dated Sentinel-2 name: S2A_MSIL1C_20230101T…, S2B_52SFA_20220126_…, T31UFS_20230101T…"""
+"""A Sentinel-2 name: S2A_MSIL1C_20230101T…, S2B_52SFA_20220126_…, T31UFS_20230101T…, and Earth
+Engine's 20230101T105029_20230101T105030_T31UFS."""
+
+_DAY = re.compile(r"(?<!\d)20\d{6}(?!\d)")
+_BASELINE = re.compile(r"(?<![A-Z0-9])N(\d{4})(?![A-Z0-9])", re.IGNORECASE)
+"""The processing baseline in a product's name: old scenes were processed again with new ones."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,32 @@ class Radiometry:
             return Radiometry(pairs, "stated by the user")
         user, other = ("scale", "offset") if stated.offset is None else ("offset", "scale")
         return Radiometry(pairs, f"{user} stated by the user, {other}: {self.source}")
+
+
+def radiometry_of_user(bands: Sequence[Stored], stated: Stated) -> Radiometry | None:
+    """The user's scale and offset for all bands, where both are stated; else None."""
+    if not stated.radiometry:
+        return None
+    return Radiometry({band.common: (1.0, 0.0) for band in bands}, "").overridden(stated)
+
+
+def check_delivered(bands: Sequence[Stored], metadata: str, delivered: str) -> None:
+    """Refuse files that do not hold the digital numbers that a product's metadata speak of.
+
+    delivered: what those are, in words. Raises SceneError for 8-bit and float values, and for a
+    scale or offset in the file itself.
+    """
+    for band in bands:
+        if not band.is_integer or band.dtype.itemsize == 1:
+            found = f"is {band.dtype}"
+        elif (band.scale, band.offset) != (1.0, 0.0):
+            found = f"states scale {band.scale:g} and offset {band.offset:g}"
+        else:
+            continue
+        raise SceneError(
+            f"{band.path}: {found}, unlike the {delivered}, so {metadata} may not hold for it; "
+            "state what its numbers mean with --scale and --offset"
+        )
 
 
 def find_radiometry(
@@ -129,15 +160,27 @@ def _check_offset_known(path: str, bands: Sequence[Stored], stated: Stated) -> N
     """Refuse digital numbers of Sentinel-2 whose names date them to when an offset came in."""
     if stated.offset is not None or not any(band.is_integer for band in bands):
         return
-    names = [PurePath(name).name for name in (path, *(band.path for band in bands))]
-    dated = [(match[1], name) for name in names if (match := _SENTINEL2_NAME.search(name))]
-    recent = [name for day, name in dated if day >= OFFSET_SINCE]
+    # Folders further up as well: "." has no name of its own, and a zip names what it packs inside.
+    paths = [Path(name).absolute() for name in dict.fromkeys((path, *(b.path for b in bands)))]
+    names = dict.fromkeys(part for one in paths for part in reversed(one.parts))
+    recent = [name for name in names if _has_offset(name)]
     if recent:
         raise SceneError(
-            f"{path}: {recent[0]} is named as {SENTINEL2.title} since 2022-01-25, whose digital "
-            "numbers have an offset unless somebody removed it, and nothing here says; state "
-            "--scale 0.0001 --offset -0.1 as ESA delivers them, or --offset 0 where it was removed"
+            f"{path}: {recent[0]} is named as {SENTINEL2.title} since 2022-01-25 (processing "
+            "baseline 04.00), whose digital numbers have an offset unless somebody removed it, and "
+            "nothing here says; state --scale 0.0001 --offset -0.1 as ESA delivers them, or "
+            "--offset 0 where it was removed"
         )
+
+
+def _has_offset(name: str) -> bool:
+    """Whether a file or folder is named as Sentinel-2 of a baseline or a day with an offset."""
+    if not _SENTINEL2_NAME.search(name):
+        return False
+    baseline, day = _BASELINE.search(name), _DAY.search(name)
+    return bool(
+        (baseline and int(baseline[1][:2]) >= OFFSETS_FROM) or (day and day[0] >= OFFSET_SINCE)
+    )
 
 
 def _warn_of_default(path: str, assumed: str, stated: Stated) -> None:

@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
-from geomask.errors import GeomaskWarning, OptionError, SceneError
+from geomask.errors import BandError, GeomaskWarning, OptionError, SceneError
 from geomask.scene.acquisition import Acquisition
 from geomask.scene.assemble import assemble, choose_bands
 from geomask.scene.delivery import Delivery
-from geomask.scene.nodata import nodata_of_product
-from geomask.scene.radiometry import Radiometry
+from geomask.scene.nodata import Nodata, nodata_of_product, nodata_of_user
+from geomask.scene.radiometry import Radiometry, radiometry_of_user
 from geomask.scene.safe_metadata import SafeMetadata, mean_sun, parse
 from geomask.scene.scene import Scene
 from geomask.scene.stated import Stated
@@ -47,27 +47,22 @@ def open_safe(delivery: Delivery, stated: Stated) -> Scene | None:
     stated.refuse_band_numbers(path)
     metadata = SafeMetadata(product.label(file), parse(product.label(file), product.read(file)))
     granule = _granule(path, product)
-    images = {image: name for name in granule.names if (image := _image(name))}
-    if not images:
-        raise SceneError(
-            f"{granule.label('IMG_DATA')}: holds no band of the product; download it again"
-        )
+    images = _images(path, granule)
     listed = {image for name in metadata.image_files if (image := _image(f"IMG_DATA/{name}"))}
     absent = sorted(listed - set(images))
     _check_grid(path, file, sorted(images), absent, stated.grid)
     bands = choose_bands(path, [_open(granule, *pair) for pair in images.items()], stated.grid)
     _warn_of_absent(path, file, absent)
-    source = f"{metadata.nodata:g}, NODATA of {file}"
     return assemble(
         path,
         f"Sentinel-2 {metadata.level} SAFE{' in a zip' if delivery.zipped else ''}",
         bands,
         _radiometry(metadata, bands, stated),
-        nodata_of_product(path, bands, stated, metadata.nodata, source),
+        _nodata(path, file, metadata, bands, stated),
         grid=stated.grid,
         acquisition=_with_sun(metadata.acquisition, granule),
         missing=_missing(file, absent, {band.common for band in bands}),
-        files=delivery.files(delivery.names),
+        files=product.files(product.names),
     )
 
 
@@ -82,6 +77,26 @@ def _granule(path: str, product: Delivery) -> Delivery:
     if not names:
         raise SceneError(f"{product.label('GRANULE')}: is not there; download the product again")
     return product.within(f"GRANULE/{names.pop()}")
+
+
+def _images(path: str, granule: Delivery) -> dict[Image, str]:
+    """Names of the granule's band files. Raises SceneError for none, BandError for two of one."""
+    images: dict[Image, str] = {}
+    for name in granule.names:
+        image = _image(name)
+        if image is None:
+            continue
+        if image in images:
+            raise BandError(
+                f"{path}: {images[image]} and {name} are both {image[0]} at {image[1]:g} m; "
+                "remove the one that is not the product's"
+            )
+        images[image] = name
+    if not images:
+        raise SceneError(
+            f"{granule.label('IMG_DATA')}: holds no band of the product; download it again"
+        )
+    return images
 
 
 def _image(name: str) -> Image | None:
@@ -136,8 +151,9 @@ def _warn_of_absent(path: str, file: str, absent: Sequence[Image]) -> None:
 
 
 def _radiometry(metadata: SafeMetadata, bands: Sequence[Stored], stated: Stated) -> Radiometry:
-    if stated.radiometry:
-        return Radiometry({band.common: (1.0, 0.0) for band in bands}, "").overridden(stated)
+    by_user = radiometry_of_user(bands, stated)
+    if by_user is not None:
+        return by_user
     pairs, source = metadata.calibration()
     names = {band.common: band.source for band in bands}
     silent = [name for name in names.values() if name not in pairs]
@@ -148,6 +164,19 @@ def _radiometry(metadata: SafeMetadata, bands: Sequence[Stored], stated: Stated)
         )
     by_common = {common: pairs[name] for common, name in names.items()}
     return Radiometry(by_common, source).overridden(stated)
+
+
+def _nodata(
+    path: str, file: str, metadata: SafeMetadata, bands: Sequence[Stored], stated: Stated
+) -> Nodata:
+    """The user's rule, else that of the metadata file, else ESA's convention."""
+    of_user = nodata_of_user(path, bands, stated)
+    if of_user is not None:
+        return of_user
+    value, source = metadata.nodata, f"NODATA of {file}"
+    if value is None:
+        value, source = SENTINEL2.nodata or 0.0, f"convention of {SENTINEL2.title}"
+    return nodata_of_product(path, bands, stated, value, f"{value:g}, {source}")
 
 
 def _with_sun(acquisition: Acquisition, granule: Delivery) -> Acquisition:

@@ -16,16 +16,16 @@ from defusedxml.common import DefusedXmlException
 
 from geomask.errors import SceneError
 from geomask.scene.acquisition import Acquisition
-from geomask.sensors import SENTINEL2
+from geomask.sensors import LATEST_BASELINE, OFFSETS_FROM, SENTINEL2
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-OFFSETS_FROM = 4
-"""Processing baselines from 04.00 on have an offset per band."""
+MAX_DN = 65535
+"""The largest digital number of a product's 16-bit files."""
 
-LATEST_BASELINE = 5
-"""The newest major baseline whose metadata this was written for."""
+QUANTIFICATIONS = (1.0, 1e6)
+"""Digital numbers per unit of reflectance that make sense; every product so far has 10 000."""
 
 _LEVELS = {
     "Level-1C": ("L1C", ("QUANTIFICATION_VALUE",), "RADIO_ADD_OFFSET"),
@@ -36,6 +36,11 @@ _LEVELS = {
     ),
 }
 """By PROCESSING_LEVEL: our name for it, the elements of its scale, that of its offsets."""
+
+_IMAGE_TAGS = ("IMAGE_FILE", "IMAGE_ID", "IMAGE_FILE_2A", "IMAGE_ID_2A")
+"""What lists the images: IMAGE_ID until 2016-12, those with 2A in level 2A until 02.06."""
+
+_STATE_IT = "state it with --scale and --offset (0.0001 and -0.1 for products since 2022-01-25)"
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,20 @@ class SafeMetadata:
         return _LEVELS[stated]
 
     @property
-    def nodata(self) -> float:
-        """The digital number that means nodata; 0 where the file leaves it out."""
+    def nodata(self) -> float | None:
+        """The digital number that means nodata; None where the file leaves it out. Raises
+        SceneError where no pixel can be it."""
+        tag, way_out = "SPECIAL_VALUE_INDEX", "state it with --nodata"
         for value in self.root.iterfind(".//{*}Special_Values"):
             if _text(value, "SPECIAL_VALUE_TEXT") == "NODATA":
-                return _number(self.file, value, "SPECIAL_VALUE_INDEX")
-        return 0.0
+                number = _number(self.file, value, tag, way_out)
+                if number != int(number) or not 0 <= number <= MAX_DN:
+                    raise SceneError(
+                        f"{self.file}: its {tag} of NODATA is {number:g}, which no pixel can be; "
+                        f"{way_out}"
+                    )
+                return number
+        return None
 
     @property
     def acquisition(self) -> Acquisition:
@@ -75,7 +88,7 @@ class SafeMetadata:
             platform=_text(self.root, "SPACECRAFT_NAME"),
             level=self.level,
             baseline=_text(self.root, "PROCESSING_BASELINE"),
-            product=_text(self.root, "PRODUCT_URI"),
+            product=_text(self.root, "PRODUCT_URI") or _text(self.root, "PRODUCT_URI_2A"),
             time=_text(self.root, "PRODUCT_START_TIME"),
         )
 
@@ -84,7 +97,7 @@ class SafeMetadata:
         """The image files that it lists."""
         return [
             (element.text or "").strip()
-            for tag in ("IMAGE_FILE", "IMAGE_ID")  # the latter in products before 2016-12
+            for tag in _IMAGE_TAGS
             for element in self.root.iterfind(f".//{{*}}{tag}")
         ]
 
@@ -100,8 +113,8 @@ class SafeMetadata:
         tag = next((t for t in quantifications if _text(self.root, t) is not None), None)
         if tag is None:
             raise SceneError(self._unstated(f"no {quantifications[0]}"))
-        quantification = _number(self.file, self.root, tag)
-        if quantification <= 0:
+        quantification = _number(self.file, self.root, tag, _STATE_IT)
+        if not QUANTIFICATIONS[0] <= quantification <= QUANTIFICATIONS[1]:
             raise SceneError(self._unstated(f"the {tag} {quantification:g}"))
         offsets = self._offsets(offset_tag)
         if not offsets and major >= OFFSETS_FROM:
@@ -120,7 +133,7 @@ class SafeMetadata:
 
     def _baseline(self) -> tuple[str, int]:
         text = _text(self.root, "PROCESSING_BASELINE")
-        if text is None or not re.fullmatch(r"\d\d\.\d\d", text):
+        if text is None or not re.fullmatch(r"[0-9]{2}\.[0-9]{2}", text):
             raise SceneError(self._unstated(f"the processing baseline {text or 'nowhere'}"))
         major = int(text[:2])
         if major > LATEST_BASELINE:
@@ -135,11 +148,16 @@ class SafeMetadata:
     def _offsets(self, tag: str) -> dict[str, float]:
         """Offsets in digital numbers by band name, empty where there are none."""
         names = self._band_names()
-        found = {}
-        for element in self.root.iterfind(f".//{{*}}{tag}"):
+        elements = self.root.findall(f".//{{*}}{tag}")
+        found: dict[str, float] = {}
+        for element in elements:
             name = names.get(element.get("band_id", ""))
             if name is not None:
-                found[name] = _as_number(self.file, tag, element.text)
+                number = _as_number(self.file, tag, element.text, _STATE_IT)
+                if abs(number) > MAX_DN or found.setdefault(name, number) != number:
+                    raise SceneError(self._unstated(f"the {tag} {number:g} for {name}"))
+        if elements and not found:
+            raise SceneError(self._unstated(f"{tag} for no band that it names"))
         return found
 
     def _band_names(self) -> dict[str, str]:
@@ -155,8 +173,8 @@ class SafeMetadata:
 
     def _unstated(self, found: str) -> str:
         return (
-            f"{self.file}: states {found}, so what its digital numbers mean is not certain; state "
-            "it with --scale and --offset (0.0001 and -0.1 for products since 2022-01-25)"
+            f"{self.file}: states {found}, so what its digital numbers mean is not certain; "
+            f"{_STATE_IT}"
         )
 
 
@@ -182,8 +200,9 @@ def mean_sun(file: str, root: Element) -> tuple[float, float] | tuple[None, None
     angle = root.find(".//{*}Mean_Sun_Angle")
     if angle is None:
         return None, None
-    zenith = _number(file, angle, "ZENITH_ANGLE")
-    return 90.0 - zenith, _number(file, angle, "AZIMUTH_ANGLE")
+    way_out = "download the product again"
+    zenith = _number(file, angle, "ZENITH_ANGLE", way_out)
+    return 90.0 - zenith, _number(file, angle, "AZIMUTH_ANGLE", way_out)
 
 
 def _text(root: Element, tag: str) -> str | None:
@@ -191,15 +210,15 @@ def _text(root: Element, tag: str) -> str | None:
     return (root.findtext(f".//{{*}}{tag}") or "").strip() or None
 
 
-def _number(file: str, root: Element, tag: str) -> float:
-    return _as_number(file, tag, _text(root, tag))
+def _number(file: str, root: Element, tag: str, way_out: str) -> float:
+    return _as_number(file, tag, _text(root, tag), way_out)
 
 
-def _as_number(file: str, tag: str, text: str | None) -> float:
+def _as_number(file: str, tag: str, text: str | None, way_out: str) -> float:
     try:
         number = float(text or "")
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise SceneError(f"{file}: its {tag} is {text!r}, not a number; download the product again")
+        raise SceneError(f"{file}: its {tag} is {(text or '').strip()!r}, not a number; {way_out}")
     return number

@@ -91,8 +91,8 @@ class Scene:
         self.unnamed = tuple(unnamed)
         self.files = tuple(files) or tuple(dict.fromkeys(band.path for band in bands))
         self._grid_given = grid is not None
-        self._zero_is_nodata = zero_is_nodata
-        self._use_mask = use_mask
+        self.zero_is_nodata = zero_is_nodata
+        self.use_mask = use_mask
         self._lock = threading.Lock()
         self._readers: dict[tuple[str, ...], dict[str, BlockReader]] = {}
 
@@ -106,7 +106,7 @@ class Scene:
 
         It shares the open files: closing one closes both. Raises BandError.
         """
-        grids = [self._band(name).grid for name in bands]
+        grids = [self.band(name).grid for name in bands]
         view = copy.copy(self)
         if not self._grid_given:
             view.grid = finest(grids)
@@ -121,7 +121,7 @@ class Scene:
         of another resolution are read, in all of their pixels that it overlaps.
         Raises BandError for a band that is not there, SceneError for a file that is damaged.
         """
-        chosen = [self._band(name) for name in bands]
+        chosen = [self.band(name) for name in bands]
         shape = (int(window.height), int(window.width))
         reflectance = np.empty((len(chosen), *shape), dtype=np.float32)
         valid = np.ones(shape, dtype=bool)
@@ -134,12 +134,12 @@ class Scene:
             if raw.masked is not None:
                 valid &= _everywhere(~raw.masked, placement)
             for position, i in enumerate(own):
-                measured = _measured(raw.values[position], chosen[i].nodata)
+                measured = measured_pixels(raw.values[position], chosen[i].nodata)
                 valid &= _everywhere(measured, placement)
-                if self._zero_is_nodata:
+                if self.zero_is_nodata:
                     anything |= _anywhere(raw.values[position] != 0, placement)
                 _calibrate(raw, position, measured, chosen[i], placement, reflectance[i])
-        if self._zero_is_nodata:
+        if self.zero_is_nodata:
             valid &= anything
         reflectance[:, ~valid] = np.nan
         return reflectance, valid
@@ -148,7 +148,7 @@ class Scene:
         """What is applied to those bands and where that was read, in a sentence for the tags."""
         formulas: dict[str, list[str]] = {}
         for name in bands:
-            band = self._band(name)
+            band = self.band(name)
             sign = "-" if band.offset < 0 else "+"
             formula = f"reflectance = DN * {band.scale:.10g} {sign} {abs(band.offset):.10g}"
             formulas.setdefault(formula, []).append(name)
@@ -173,11 +173,12 @@ class Scene:
         return sum(reader.decoded_pixels * len(reader.indexes) for reader in readers)
 
     def close(self) -> None:
-        """Close the files."""
-        for readers in self._readers.values():
-            for reader in readers.values():
-                reader.close()
-        self._readers.clear()
+        """Close the files, once nothing of them is being read."""
+        with self._lock:
+            readers = [reader for some in self._readers.values() for reader in some.values()]
+            self._readers.clear()
+        for reader in readers:
+            reader.close()
 
     def __enter__(self) -> Self:
         return self
@@ -185,7 +186,8 @@ class Scene:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _band(self, name: str) -> SceneBand:
+    def band(self, name: str) -> SceneBand:
+        """A band by its common name. Raises BandError, naming those there are."""
         if name not in self.bands:
             why = f"; {self.missing[name]}" if name in self.missing else ""
             raise BandError(
@@ -201,14 +203,14 @@ class Scene:
                 for name in bands:
                     indexes.setdefault(self.bands[name].path, []).append(self.bands[name].index)
                 self._readers[bands] = {
-                    path: BlockReader(path, tuple(own), use_mask=self._use_mask)
+                    path: BlockReader(path, tuple(own), use_mask=self.use_mask)
                     for path, own in indexes.items()
                 }
             return self._readers[bands]
 
 
-def _measured(values: npt.NDArray[np.generic], nodata: float | None) -> Bools:
-    """bool of `values`' shape: finite, and not the nodata value."""
+def measured_pixels(values: npt.NDArray[np.generic], nodata: float | None) -> Bools:
+    """bool of the values' shape: finite, and not the nodata value."""
     measured: Bools = np.isfinite(values)
     if nodata is not None and np.isfinite(nodata):
         measured &= values != np.asarray(nodata).astype(values.dtype)
