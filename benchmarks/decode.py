@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import rasterio
@@ -86,7 +85,6 @@ def reading(path: Path, margin: int, readers: int) -> Iterator[tuple[Scene, floa
         open_scene(path, scale=1e-4, offset=0, nodata=0) as scene,
     ):
         inference = prepare(scene, model, margin=margin, precision="fp32")
-        inference = replace(inference, resolution=None)
         started = time.perf_counter()
         for _ in run(inference, readers):
             pass

@@ -48,7 +48,7 @@ class ModelInfo:
 class SceneInfo:
     """What `geomask info` says.
 
-    acquisition: what is known of it, by name. width, height: of the grid that a mask would have,
+    acquisition: what is known of it, by name. width, height: of the grid of the finest band,
     pixels; resolution: (rows, columns) of these in metres, None where that is unknown. missing:
     bands that the product should have, and what was found instead. unnamed: bands of the file
     that say nothing usable. radiometry, nodata: what is applied, and where that was read.

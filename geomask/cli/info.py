@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @click.command("info", short_help="What a scene is, and which models can run on it.")
 @click.argument("scene")
 @options.bands_option
-@click.option("--sensor", help="sentinel2, liss4 or landsat: whose band names these are.")
-@click.option("--scale", type=float, help="reflectance = DN * SCALE + OFFSET, if not in the file.")
-@click.option("--offset", type=float, help="See --scale.")
+@options.sensor_option
+@options.scale_option
+@options.offset_option
 @options.nodata_option
 @options.grid_option
 @options.json_option
@@ -60,7 +60,11 @@ def _facts(about: SceneInfo) -> Iterator[tuple[str, str]]:
     if "sun_elevation" in known:
         azimuth = f", azimuth {known['sun_azimuth']:.1f}°" if "sun_azimuth" in known else ""
         yield "sun", f"elevation {known['sun_elevation']:.1f}°{azimuth}"
-    yield "grid", f"{about.width} x {about.height} pixels of {size}, {about.crs or 'no CRS'}"
+    several = len({band.resolution for band in about.bands}) > 1
+    yield (
+        "finest grid" if several else "grid",
+        f"{about.width} x {about.height} pixels of {size}, {about.crs or 'no CRS'}",
+    )
     yield "radiometry", about.radiometry
     yield "nodata", about.nodata
     if about.nodata_percent is not None:

@@ -90,6 +90,13 @@ bands_option = click.option(
     metavar="NAME=N,…",
     help="Which band is which, as in red=1,green=2,nir=4, where the file does not say.",
 )
+sensor_option = click.option(
+    "--sensor", help="sentinel2, liss4 or landsat: whose band names these are."
+)
+scale_option = click.option(
+    "--scale", type=float, help="reflectance = DN * SCALE + OFFSET, if not in the file."
+)
+offset_option = click.option("--offset", type=float, help="See --scale.")
 nodata_option = click.option(
     "--nodata",
     callback=_nodata,

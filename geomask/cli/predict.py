@@ -30,9 +30,9 @@ POLYGON_OPTIONS = {"classes": "--classes", "min_area": "--min-area", "per_class"
 @options.path_option("--probabilities", help="Also write every class's percent here.")
 @options.model_option
 @options.bands_option
-@click.option("--sensor", help="sentinel2, liss4 or landsat: whose band names these are.")
-@click.option("--scale", type=float, help="reflectance = DN * SCALE + OFFSET, if not in the file.")
-@click.option("--offset", type=float, help="See --scale.")
+@options.sensor_option
+@options.scale_option
+@options.offset_option
 @options.nodata_option
 @options.grid_option
 @options.device_option

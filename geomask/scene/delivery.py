@@ -51,7 +51,10 @@ class Delivery:
     def raster(self, name: str) -> str:
         """What GDAL opens as the file of that name."""
         if self.zipped:
-            return f"/vsizip/{{{self.place}}}/{self.prefix}{name}"
+            # Braces, so that a folder called x.zip on the way to it is none.
+            plain = str(self.place)
+            place = plain if "{" in plain or "}" in plain else f"{{{plain}}}"
+            return f"/vsizip/{place}/{self.prefix}{name}"
         return str(self.place / self.prefix / name)
 
     def label(self, name: str) -> str:
@@ -85,12 +88,14 @@ class Delivery:
 
     def product(self, metadata: re.Pattern[str]) -> tuple[Delivery, str] | None:
         """The product whose metadata file has such a name: its own files, and that name; None
-        where there is none. Raises SceneError, naming them, where there are several."""
-        found = [name for name in self.names if metadata.fullmatch(PurePosixPath(name).name)]
+        where there is none. Raises SceneError, naming them, where there are several products, of
+        whatever kind."""
+        every = [name for name in self.names if _METADATA.fullmatch(PurePosixPath(name).name)]
+        found = [name for name in every if metadata.fullmatch(PurePosixPath(name).name)]
         if not found:
             return None
-        if len(found) > 1:
-            some = ", ".join(sorted(found)[:4]) + (" …" if len(found) > 4 else "")
+        if len(every) > 1:
+            some = ", ".join(sorted(every)[:4]) + (" …" if len(every) > 4 else "")
             raise SceneError(f"{self.path}: holds several products ({some}); give one of them")
         folder, _, name = found[0].rpartition("/")
         return self.within(folder), name
@@ -132,9 +137,15 @@ def _list_folder(path: str, folder: Path) -> Iterator[str]:
     def fail(error: OSError) -> None:
         raise error
 
-    count = 0
-    for parent, folders, files in os.walk(folder, onerror=fail):
+    count, seen = 0, set()
+    # Data pools link the parts of a product together.
+    for parent, folders, files in os.walk(folder, onerror=fail, followlinks=True):
         inner = Path(parent).relative_to(folder)
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         if len(inner.parts) >= MAX_DEPTH:
             folders.clear()
         count += len(files)

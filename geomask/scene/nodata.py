@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from geomask.errors import GeomaskWarning, OptionError
+from geomask.errors import GeomaskWarning, OptionError, SceneError
 from geomask.scene.stated import Stated
 from geomask.scene.stored import Stored
 from geomask.sensors import Sensor
@@ -35,8 +35,9 @@ def find_nodata(
 ) -> Nodata:
     """The nodata rule of a scene's bands. sensor: whose convention holds where files are silent.
 
-    Raises OptionError for a value of the user's that no band's data type can hold. Warns of one
-    of the file's, and of a default.
+    Bands that state nothing follow those that do. Raises OptionError for a value of the user's
+    that no band's data type can hold, SceneError where bands disagree and one is silent. Warns
+    of a value of the file's that is impossible, and of a default.
     """
     return nodata_of_user(path, bands, stated) or _nodata_of_files(path, bands, sensor)
 
@@ -70,10 +71,14 @@ def _nodata_of_files(path: str, bands: Sequence[Stored], sensor: Sensor | None) 
         for band in bands
     }
     masked = any(band.masked for band in bands)
-    sources = [f"{v:g}, stated by the file" for v in {*values.values()} if v is not None]
-    sources += ["the file's own mask"] if masked else []
-    if sources:
-        return Nodata(values, False, masked, " and ".join(sorted(sources)))
+    stated = {value for value in values.values() if value is not None}
+    if stated or masked:
+        silent = _silent(bands, values)
+        values |= dict.fromkeys(silent, _value_for(path, silent, stated, sensor))
+        sources = [f"{v:g}, stated by the file" for v in stated]
+        sources += ["the file's own mask"] if masked else []
+        also = f", for {', '.join(silent)} too" if silent else ""
+        return Nodata(values, False, masked, " and ".join(sorted(sources)) + also)
     impossible = {band.nodata for band in bands if band.nodata is not None}
     if impossible:
         text = ", ".join(f"{value:g}" for value in sorted(impossible))
@@ -94,6 +99,32 @@ def _nodata_of_files(path: str, bands: Sequence[Stored], sensor: Sensor | None) 
         )
         return Nodata(values, True, False, "0 in every band (default; the file states none)")
     return Nodata(values, False, False, "NaN and infinity")
+
+
+def _silent(bands: Sequence[Stored], values: Mapping[str, float | None]) -> list[str]:
+    """Integer bands that say nothing of nodata, beside others that do."""
+    return [
+        band.common
+        for band in bands
+        if band.is_integer and values[band.common] is None and not band.masked
+    ]
+
+
+def _value_for(
+    path: str, silent: Sequence[str], stated: set[float], sensor: Sensor | None
+) -> float | None:
+    """The nodata value of bands that state none. Raises SceneError where that is not certain."""
+    if not silent:
+        return None
+    if sensor is not None and sensor.nodata is not None:
+        return sensor.nodata
+    if len(stated) == 1:
+        return next(iter(stated))
+    raise SceneError(
+        f"{path}: states no nodata for {', '.join(silent)}, and for other bands "
+        f"{', '.join(f'{value:g}' for value in sorted(stated)) or 'by a mask'}; state it with "
+        "--nodata VALUE, or --nodata none"
+    )
 
 
 def _as_stored(value: float, dtype: np.dtype[Any]) -> float | None:

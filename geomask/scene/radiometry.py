@@ -138,6 +138,13 @@ def _default(
         _warn_of_default(path, "its values are taken as reflectance", stated)
         pairs = {band.common: (1.0, 0.0) for band in bands}
         return Radiometry(pairs, "default: float values are reflectance")
+    kinds = {band.is_integer: band for band in bands}
+    if len(kinds) > 1:
+        raise SceneError(
+            f"{path}: states no scale, and {kinds[True].common} is {kinds[True].dtype} but "
+            f"{kinds[False].common} {kinds[False].dtype}, which cannot mean the same; give bands "
+            "of one kind, each with its scale and offset"
+        )
     if any(band.dtype.itemsize == 1 for band in bands) or (sensor and sensor.scale is None):
         what = f"{sensor.title} digital numbers" if sensor else "8-bit values"
         raise SceneError(
@@ -184,5 +191,7 @@ def _has_offset(name: str) -> bool:
 
 
 def _warn_of_default(path: str, assumed: str, stated: Stated) -> None:
-    if stated.offset is None:
-        warnings.warn(f"{path}: states no scale or offset; {assumed}", GeomaskWarning, stacklevel=2)
+    also = "" if stated.offset is None else f", plus the offset {stated.offset:g} that you state"
+    warnings.warn(
+        f"{path}: states no scale or offset; {assumed}{also}", GeomaskWarning, stacklevel=2
+    )

@@ -12,7 +12,7 @@ from geomask.scene.acquisition import Acquisition
 from geomask.scene.assemble import assemble, choose_bands
 from geomask.scene.delivery import Delivery
 from geomask.scene.nodata import Nodata, nodata_of_product, nodata_of_user
-from geomask.scene.radiometry import Radiometry, radiometry_of_user
+from geomask.scene.radiometry import Radiometry, check_delivered, radiometry_of_user
 from geomask.scene.safe_metadata import SafeMetadata, mean_sun, parse
 from geomask.scene.scene import Scene
 from geomask.scene.stated import Stated
@@ -52,7 +52,7 @@ def open_safe(delivery: Delivery, stated: Stated) -> Scene | None:
     absent = sorted(listed - set(images))
     _check_grid(path, file, sorted(images), absent, stated.grid)
     bands = choose_bands(path, [_open(granule, *pair) for pair in images.items()], stated.grid)
-    _warn_of_absent(path, file, absent)
+    _warn_of_absent(path, file, absent, bands)
     return assemble(
         path,
         f"Sentinel-2 {metadata.level} SAFE{' in a zip' if delivery.zipped else ''}",
@@ -135,8 +135,9 @@ def _missing(file: str, absent: Sequence[Image], there: set[str]) -> dict[str, s
     }
 
 
-def _warn_of_absent(path: str, file: str, absent: Sequence[Image]) -> None:
+def _warn_of_absent(path: str, file: str, absent: Sequence[Image], bands: Sequence[Stored]) -> None:
     if absent:
+        stand_ins = "".join(f"; {band.source} is{band.note}" for band in bands if band.note)
         sizes = sorted({size for _, size in absent})
         text = "; ".join(
             f"{', '.join(band for band, own in absent if own == size)} at {size:g} m"
@@ -144,7 +145,7 @@ def _warn_of_absent(path: str, file: str, absent: Sequence[Image]) -> None:
         )
         warnings.warn(
             f"{path}: {file} lists band files that are not there: {text}; other resolutions of "
-            "these bands are read where they are there",
+            f"these bands are read where they are there{stand_ins}",
             GeomaskWarning,
             stacklevel=3,
         )
@@ -154,6 +155,7 @@ def _radiometry(metadata: SafeMetadata, bands: Sequence[Stored], stated: Stated)
     by_user = radiometry_of_user(bands, stated)
     if by_user is not None:
         return by_user
+    check_delivered(bands, metadata.name, "16-bit digital numbers that ESA delivers")
     pairs, source = metadata.calibration()
     names = {band.common: band.source for band in bands}
     silent = [name for name in names.values() if name not in pairs]

@@ -51,6 +51,11 @@ class SafeMetadata:
     root: Element
 
     @property
+    def name(self) -> str:
+        """The file's own name."""
+        return self.file.replace("\\", "/").rpartition("/")[2]
+
+    @property
     def level(self) -> str:
         """L1C or L2A. Raises SceneError for another, or none."""
         return self._level[0]
@@ -128,8 +133,7 @@ class SafeMetadata:
             for band in SENTINEL2.bands
             if not offsets or band.name in offsets
         }
-        name = self.file.replace("\\", "/").rpartition("/")[2]
-        return pairs, f"{source} of {name}, processing baseline {baseline}"
+        return pairs, f"{source} of {self.name}, processing baseline {baseline}"
 
     def _baseline(self) -> tuple[str, int]:
         text = _text(self.root, "PROCESSING_BASELINE")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.windows import Window
 
-from geomask.errors import BandError
+from geomask.errors import BandError, SceneError
 from geomask.grid import Grid
 from geomask.scene.acquisition import Acquisition
 from geomask.scene.blocks import BlockReader, Raw
@@ -94,6 +94,7 @@ class Scene:
         self.zero_is_nodata = zero_is_nodata
         self.use_mask = use_mask
         self._lock = threading.Lock()
+        self._closed = False
         self._readers: dict[tuple[str, ...], dict[str, BlockReader]] = {}
 
     @property
@@ -175,6 +176,7 @@ class Scene:
     def close(self) -> None:
         """Close the files, once nothing of them is being read."""
         with self._lock:
+            self._closed = True
             readers = [reader for some in self._readers.values() for reader in some.values()]
             self._readers.clear()
         for reader in readers:
@@ -198,6 +200,8 @@ class Scene:
     def _open(self, bands: tuple[str, ...]) -> dict[str, BlockReader]:
         """A reader per file that holds some of `bands`, its bands in the order of `bands`."""
         with self._lock:
+            if self._closed:
+                raise SceneError(f"{self.path}: is closed")
             if bands not in self._readers:
                 indexes: dict[str, list[int]] = {}
                 for name in bands:

@@ -172,6 +172,22 @@ def check_together(path: str, bands: Sequence[Stored]) -> None:
                     f"{other.path}: its grid is not north-up, and differs from those of other "
                     "bands; bring all bands to one grid (gdalwarp)"
                 )
+        if _apart(first.grid, band.grid):
+            raise SceneError(
+                f"{path}: {first.path} and {band.path} cover no ground in common, so they are of "
+                "two scenes; give a folder with one"
+            )
+
+
+def _apart(a: Grid, b: Grid) -> bool:
+    """Whether two north-up grids of one CRS have no ground in common."""
+    s, t = a.transform, b.transform
+    return (
+        s.c >= t.c + t.a * b.width
+        or t.c >= s.c + s.a * a.width
+        or s.f <= t.f + t.e * b.height
+        or t.f <= s.f + s.e * a.height
+    )
 
 
 def _name(grid: Grid) -> str:

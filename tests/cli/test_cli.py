@@ -266,7 +266,7 @@ def test_an_interrupt_leaves_nothing_behind(
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=120)
     assert process.returncode == code, stderr
     assert "Traceback" not in stderr
     assert hidden(tmp_path) == []

@@ -81,7 +81,8 @@ def test_a_zip_gives_the_mask_of_its_folder_and_is_not_overwritten(
 
 
 @pytest.mark.parametrize(
-    "name", ["with space", "Größe", "a#b?c&d", "100%25", "a{b}c", "a!b", "x,y;z", "'quoted\""]
+    "name",
+    ["with space", "Größe", "a#b?c&d", "100%25", "a{b}c", "a!b", "x,y;z", "'quoted\"", "of.zip"],
 )
 def test_names_of_folders_do_not_matter(tmp_path: Path, name: str) -> None:
     safe = write_safe(tmp_path / name, "L1C")
@@ -339,6 +340,12 @@ def test_metadata_that_are_a_link_to_nowhere_are_an_error_that_names_them(safe: 
     safe.xml.symlink_to(safe.xml)
     with pytest.raises(SceneError, match=r"MTD_MSIL1C\.xml: cannot be read"):
         open_scene(safe.root)
+
+
+def test_a_folder_that_is_a_link_is_looked_into(safe: Safe, tmp_path: Path) -> None:
+    (safe.root / "GRANULE").rename(tmp_path / "pool")
+    (safe.root / "GRANULE").symlink_to(tmp_path / "pool")
+    assert read_bands(safe.root, RGN)[1].all()
 
 
 def test_links_to_the_files_themselves_are_followed(safe: Safe, tmp_path: Path) -> None:

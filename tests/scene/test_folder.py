@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.windows import Window
@@ -434,6 +435,57 @@ def test_files_that_only_partly_say_what_they_are_are_refused(tmp_path: Path) ->
         dataset.scales = [2e-4]
     with pytest.raises(SceneError, match="for red and none for green"):
         open_scene(folder)
+
+
+def _files_of_different_nodata(folder: Path, names: str, nodata: dict[str, int]) -> Path:
+    """Constant band files, some of which say that a value is nodata."""
+    write_bands(folder, {names.format(band): 1000 for band in ("B02", "B03", "B04")})
+    for band, value in nodata.items():
+        with rasterio.open(folder / names.format(band), "r+") as dataset:
+            dataset.nodata = value
+    return folder
+
+
+def test_a_band_that_states_no_nodata_follows_the_others(tmp_path: Path) -> None:
+    folder = _files_of_different_nodata(tmp_path / "x", "x_{}.tif", {"B03": 7, "B04": 7})
+    write_bands(folder, {"x_B02.tif": 7})
+    _, valid = read_bands(folder, ("blue",), scale=1e-4, offset=0)
+    assert not valid.any()
+    with opened(folder, nodata=None) as scene:
+        assert scene.provenance.nodata == "7, stated by the file, for blue too"
+
+
+def test_a_sensors_convention_holds_for_a_band_that_states_no_nodata(tmp_path: Path) -> None:
+    folder = _files_of_different_nodata(tmp_path / "x", T31 + "_{}.tif", {"B03": 7, "B04": 8})
+    write_bands(folder, {T31 + "_B02.tif": 0})
+    assert not read_bands(folder, ("blue",), scale=1e-4, offset=0)[1].any()
+
+
+def test_a_band_without_nodata_beside_others_that_disagree_is_refused(tmp_path: Path) -> None:
+    folder = _files_of_different_nodata(tmp_path / "x", "x_{}.tif", {"B03": 7, "B04": 8})
+    with pytest.raises(SceneError, match=r"no nodata for blue, and for other bands 7, 8.*--nodata"):
+        opened(folder, nodata=None)
+    assert read_bands(folder, ("blue",), **STATED)[1].all()
+
+
+def test_integers_beside_floats_are_not_guessed_at(tmp_path: Path) -> None:
+    write_bands(
+        tmp_path / "x", {"x_B03.tif": 1000, "x_B04.tif": np.full((72, 72), 0.1, np.float32)}
+    )
+    with pytest.raises(SceneError, match=r"green is uint16 but red float32.*scale and offset"):
+        open_scene(tmp_path / "x")
+
+
+def test_bands_without_ground_in_common_are_of_two_scenes(tmp_path: Path) -> None:
+    folder = write_bands(tmp_path / "x", {"x_B03.tif": 1000, "x_B04.tif": 2000})
+    with rasterio.open(folder / "x_B04.tif", "r+") as dataset:
+        side = dataset.width * dataset.transform.a
+        dataset.transform = Affine.translation(side, 0) @ dataset.transform
+    with pytest.raises(SceneError, match=r"x_B0[34]\.tif and .*x_B0[34]\.tif cover no ground"):
+        opened(folder)
+    with rasterio.open(folder / "x_B04.tif", "r+") as dataset:
+        dataset.transform = Affine.translation(-10, 0) @ dataset.transform
+    assert opened(folder).bands
 
 
 def test_landsat_numbers_are_not_guessed_at(tmp_path: Path) -> None:

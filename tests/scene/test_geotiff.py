@@ -102,7 +102,8 @@ def test_nothing_stated_is_a_named_default_and_a_warning(tmp_path: Path) -> None
 def test_an_offset_alone_is_added_to_the_default_scale(tmp_path: Path) -> None:
     values = random_dn(5, 7)
     path = write_scene(tmp_path / "a.tif", values, scale=None)
-    reflectance, _ = read_all(path, offset=-0.1)
+    with pytest.warns(GeomaskWarning, match=r"DN \* 0\.0001 .*, plus the offset -0\.1 that you"):
+        reflectance, _ = read_all(path, offset=-0.1)
     np.testing.assert_allclose(reflectance, values * 1e-4 - 0.1, atol=1e-6)
 
 
@@ -177,6 +178,13 @@ def test_a_sensor_brings_its_nodata_where_the_file_is_silent(tmp_path: Path) -> 
     with open_scene(path, sensor="sentinel2") as scene:
         assert scene.provenance.nodata == "0, convention of Sentinel-2 MSI"
         assert not scene.read(Window(0, 0, 4, 4), ALL)[1][1, 1]
+
+
+def test_a_closed_scene_reads_nothing(scene_file: Path) -> None:
+    with open_scene(scene_file) as scene:
+        pass
+    with pytest.raises(SceneError, match="is closed"):
+        scene.read(Window(0, 0, 4, 4), ALL)
 
 
 def test_an_internal_mask_is_obeyed(tmp_path: Path) -> None:

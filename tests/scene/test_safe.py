@@ -454,6 +454,12 @@ def test_levels_1c_and_2a_of_one_scene_are_two_products(tmp_path: Path) -> None:
         open_scene(tmp_path)
 
 
+def test_products_of_different_sensors_are_two_products(l1c: Safe) -> None:
+    (l1c.root.parent / "LC08_L1TP_1_20190411_MTL.txt").write_text("")
+    with pytest.raises(SceneError, match=r"several products \(LC08.*_MTL\.txt, .*MTD_MSIL1C\.xml"):
+        open_scene(l1c.root.parent)
+
+
 def test_several_granules_are_refused_naming_them(l1c: Safe) -> None:
     other = "L1C_T45RUJ_A041234_20230301T044729"
     shutil.copytree(l1c.granule, l1c.granule.parent / other)
@@ -820,6 +826,16 @@ def test_a_band_that_is_another_kind_of_raster_is_refused(l1c: Safe, kind: str) 
         match = r"_B04\.jp2: has 3 bands"
     with pytest.raises(SceneError, match=match):
         open_scene(l1c.root)
+
+
+def test_a_band_that_is_not_as_delivered_is_not_scaled_as_if_it_were(l1c: Safe) -> None:
+    path = l1c.image("B04")
+    with rasterio.open(path) as dataset:
+        eight, crs = np.full(dataset.shape, 200, np.uint8), dataset.crs
+    write_jp2(path, eight, 10, crs=crs)
+    with pytest.raises(SceneError, match=r"uint8.*16-bit digital numbers that ESA delivers"):
+        open_scene(l1c.root)
+    assert read_bands(l1c.root, RGN, **STATED)[1].all()
 
 
 def test_a_band_on_another_utm_zone_is_refused(l1c: Safe) -> None:
