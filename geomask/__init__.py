@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from geomask.card import Card
     from geomask.checkpoint import Model, load_model, save_model
     from geomask.errors import GeomaskError, GeomaskWarning
+    from geomask.evaluation import Evaluation, evaluate, write_evaluation
     from geomask.info import SceneInfo, scene_info
     from geomask.mask import open_mask
     from geomask.model_files import list_models
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "Card": "card",
+    "Evaluation": "evaluation",
     "GeomaskError": "errors",
     "GeomaskWarning": "errors",
     "Model": "checkpoint",
     "Prediction": "predict",
     "Scene": "scene",
     "SceneInfo": "info",
+    "evaluate": "evaluation",
     "list_models": "model_files",
     "load_model": "checkpoint",
     "open_mask": "mask",
@@ -38,10 +41,12 @@ _ROOMS = {
     "save_model": "checkpoint",
     "scene_info": "info",
     "vectorize_mask": "vectorize",
+    "write_evaluation": "evaluation",
 }
 
 __all__ = [
     "Card",
+    "Evaluation",
     "GeomaskError",
     "GeomaskWarning",
     "Model",
@@ -49,6 +54,7 @@ __all__ = [
     "Scene",
     "SceneInfo",
     "__version__",
+    "evaluate",
     "list_models",
     "load_model",
     "open_mask",
@@ -58,6 +64,7 @@ __all__ = [
     "save_model",
     "scene_info",
     "vectorize_mask",
+    "write_evaluation",
 ]
 
 

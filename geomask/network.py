@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from geomask.card import Card, NetworkSpec, Normalisation
-from geomask.errors import ModelError
+from geomask.errors import ModelError, RecipeError
+from geomask.model_files import SUFFIX
 
 PLAIN_UNET = "plain-unet"
+
+_WAY_OUT = "give --set network.encoder_weights=none, or a .safetensors file of them"
 
 
 class Normalise(nn.Module):
@@ -66,10 +72,18 @@ def build_network(
 ) -> nn.Module:
     """A network: standardised float32 (N, bands, H, W) to logits (N, classes, H, W).
 
-    encoder_weights: a name smp knows, such as "imagenet" (downloads), or None.
-    Raises ModelError for an architecture, encoder or option that smp does not know.
+    encoder_weights: None, a name smp knows, such as "imagenet" (downloaded), or a .safetensors
+    file with the encoder's weights, or with those of a network that has the same encoder. Where
+    they are for three bands, smp repeats the first layer's over more.
+    Raises ModelError for an architecture, encoder or option that smp does not know, RecipeError
+    for weights that cannot be had or do not fit.
     """
     if spec.architecture == PLAIN_UNET:
+        if encoder_weights is not None:
+            raise RecipeError(
+                f"network.encoder_weights {encoder_weights}: {PLAIN_UNET} has no encoder that "
+                f"others have trained; {_WAY_OUT}"
+            )
         return PlainUNet(bands, classes, width=_width(spec))
     import segmentation_models_pytorch as smp
 
@@ -81,21 +95,61 @@ def build_network(
     unknown = [name for name in spec.options if name not in inspect.signature(maker).parameters]
     if unknown:
         raise ModelError(f"{spec.architecture} has no option {', '.join(unknown)}")
+    file = encoder_weights if str(encoder_weights).endswith(SUFFIX) else None
     try:
         network: nn.Module = smp.create_model(
             spec.architecture,
             encoder_name=spec.encoder or "resnet34",
-            encoder_weights=encoder_weights,
+            encoder_weights=None if file else encoder_weights,
             in_channels=bands,
             classes=classes,
             **spec.options,
         )
+    except OSError as error:  # huggingface_hub's and urllib's, where a download fails
+        raise RecipeError(
+            f"network.encoder_weights {encoder_weights} of {spec.encoder} cannot be downloaded "
+            f"({type(error).__name__}); {_WAY_OUT}"
+        ) from error
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"segmentation_models_pytorch cannot build {spec.architecture!r} with encoder "
             f"{spec.encoder!r}: {error}"
         ) from error
+    if file:
+        _load_encoder(network, Path(file), bands)
     return network
+
+
+def _load_encoder(network: nn.Module, path: Path, bands: int) -> None:
+    """Give a network's encoder the weights of a file; its first layer is fitted to the bands."""
+    try:
+        weights = {key: value.float() for key, value in load_file(path).items()}
+    except (SafetensorError, OSError) as error:
+        raise RecipeError(
+            f"network.encoder_weights {path}: cannot be read ({error}); {_WAY_OUT}"
+        ) from error
+    prefix = "encoder."
+    if any(key.startswith(prefix) for key in weights):
+        weights = {key[len(prefix) :]: w for key, w in weights.items() if key.startswith(prefix)}
+    encoder = network.get_submodule("encoder")
+    own = encoder.state_dict()
+    for key, value in weights.items():
+        if key in own and value.ndim == 4 and value.shape[1] != own[key].shape[1] == bands:
+            weights[key] = _spread(value, bands)
+    try:
+        encoder.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise RecipeError(
+            f"network.encoder_weights {path}: does not fit the encoder ({reason}); {_WAY_OUT}"
+        ) from error
+
+
+def _spread(kernel: torch.Tensor, bands: int) -> torch.Tensor:
+    """A first layer's kernel (out, its bands, h, w) for other bands: its own again and again,
+    scaled so that the sum over bands stays what it was, as smp does with ImageNet's."""
+    before = kernel.shape[1]
+    return kernel[:, torch.arange(bands) % before] * (before / bands)
 
 
 def stride_of(network: nn.Module) -> int:

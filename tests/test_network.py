@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from geomask.card import NetworkSpec, Normalisation
-from geomask.errors import ModelError
+from geomask.errors import ModelError, RecipeError
 from geomask.network import Normalise, build_network, stride_of
 
 
@@ -63,3 +64,65 @@ def test_normalisation_clips_quantises_and_standardises() -> None:
     steps = torch.tensor([0, 0, 128, 255, 255]) / 255
     expected = torch.cat([(steps - 0.5) / 0.25, torch.zeros(1)])
     torch.testing.assert_close(Normalise(spec)(x).flatten(), expected)
+
+
+RESNET = NetworkSpec(architecture="Unet", encoder="resnet18", options={"encoder_depth": 3,
+                     "decoder_channels": [8, 8, 8]})  # fmt: skip
+
+
+def encoder_of(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return network.get_submodule("encoder").state_dict()
+
+
+@pytest.mark.parametrize("prefix", ["", "encoder."])
+def test_an_encoder_starts_from_a_file(tmp_path, prefix: str) -> None:
+    """Its own weights, or those of a whole network, whose decoder is passed over."""
+    given = encoder_of(build_network(RESNET, bands=3, classes=2))
+    weights = {prefix + key: value.contiguous() for key, value in given.items()}
+    weights |= {"head.weight": torch.zeros(1)} if prefix else {}
+    save_file(weights, tmp_path / "w.safetensors")
+    network = build_network(
+        RESNET, bands=3, classes=5, encoder_weights=str(tmp_path / "w.safetensors")
+    )
+    torch.testing.assert_close(dict(encoder_of(network)), dict(given))
+
+
+def test_a_first_layer_is_spread_over_more_bands_as_smp_spreads_imagenets(tmp_path) -> None:
+    """Band 3 takes red's weights again; all are scaled by 3 / 4, so a grey input gives the same."""
+    given = encoder_of(build_network(RESNET, bands=3, classes=2))
+    path = tmp_path / "w.safetensors"
+    save_file({key: value.contiguous() for key, value in given.items()}, path)
+    network = build_network(RESNET, bands=4, classes=2, encoder_weights=str(path))
+    kernel = encoder_of(network)["conv1.weight"]
+    expected = torch.cat([given["conv1.weight"], given["conv1.weight"][:, :1]], dim=1) * 0.75
+    torch.testing.assert_close(kernel, expected)
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-regnetx_002"])
+@pytest.mark.filterwarnings("ignore:For 'tu-'")
+def test_weights_that_cannot_be_fetched_are_refused_with_the_way_out(
+    tmp_path, monkeypatch, encoder: str
+) -> None:
+    """Offline, and with nothing in the cache, as on a machine without a network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    spec = NetworkSpec(architecture="Unet", encoder=encoder)
+    with pytest.raises(RecipeError) as caught:
+        build_network(spec, bands=4, classes=2, encoder_weights="imagenet")
+    message = str(caught.value)
+    assert f"encoder_weights imagenet of {encoder} cannot be downloaded" in message
+    assert "give --set network.encoder_weights=none, or a .safetensors file" in message
+
+
+def test_weights_that_do_not_fit_are_refused_with_the_way_out(tmp_path) -> None:
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(RecipeError, match=r"w\.safetensors: cannot be read .*--set network"):
+        build_network(RESNET, bands=3, classes=2, encoder_weights=str(path))
+    save_file({"conv1.weight": torch.zeros(1)}, path)
+    with pytest.raises(RecipeError, match=r"w\.safetensors: does not fit the encoder \(Error.*set"):
+        build_network(RESNET, bands=3, classes=2, encoder_weights=str(path))
+    plain = NetworkSpec(architecture="plain-unet", options={"width": 2})
+    with pytest.raises(RecipeError, match="plain-unet has no encoder that others have trained"):
+        build_network(plain, bands=3, classes=2, encoder_weights="imagenet")
+    with pytest.raises(ModelError, match="Wrong pretrained weights `moon`"):
+        build_network(RESNET, bands=3, classes=2, encoder_weights="moon")

@@ -40,7 +40,7 @@ def _nodata(ctx: click.Context, param: click.Parameter, text: str | None) -> flo
         raise click.BadParameter(f"{text!r} is neither a number nor none") from error
 
 
-def _names(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+def names(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[str, ...] | None:
     """cloud,shadow as a tuple of names."""
     if text is None:
         return None
@@ -111,7 +111,7 @@ grid_option = click.option(
 )
 classes_option = click.option(
     "--classes",
-    callback=_names,
+    callback=names,
     metavar="NAME,…",
     help="Classes to turn into polygons. [default: all but clear]",
 )

@@ -10,23 +10,24 @@ import click
 
 from geomask.cli import options
 
+_EXAMPLE = "geomask train --recipe cloud-rgb --data chips/ --out my.safetensors"
+
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command("train", short_help="A recipe and chips to a model.")
 @click.option(
-    "--recipe", required=True, metavar="NAME|FILE", help="A recipe's name, or a TOML file."
+    "--recipe", metavar="NAME|FILE", help="A name that `geomask recipes` lists, or a TOML file."
 )
-@click.option(
-    "--data", required=True, multiple=True, type=_FOLDER, help="A chip folder; may be repeated."
-)
+@click.option("--data", multiple=True, type=_FOLDER, help="A chip folder; may be repeated.")
 @click.option(
     "--clear",
     multiple=True,
     type=_FOLDER,
-    help="A folder of cloud-free chips to simulate clouds over; may be repeated.",
+    help="A folder of cloud-free chips to simulate clouds over, beside --data or instead; may be "
+    "repeated.",
 )
-@options.path_option("--out", required=True, help="The model to write, .safetensors.")
+@options.path_option("--out", help="The model to write, .safetensors.")
 @click.option(
     "--run-dir",
     type=click.Path(path_type=Path),
@@ -45,8 +46,9 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @options.quiet_option
 @options.debug_option
 def command(
-    recipe: str,
+    recipe: str | None,
     data: tuple[Path, ...],
+    out: Path | None,
     overrides: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -59,17 +61,43 @@ def command(
     \b
     geomask train --recipe default --data chips/ --clear clear-chips/ --out my.safetensors
     """
+    if not recipe or not out or not (data or given["clear"]):
+        raise click.UsageError(_needs(recipe, out, data or given["clear"]))
     from geomask.cli.console import print_card, print_json
+    from geomask.training.loop import is_first_process
     from geomask.training.recipe import load_recipe
     from geomask.training.train import train
 
     progress = not (quiet or as_json)
     try:
-        result = train(load_recipe(recipe, overrides), data, progress=progress, **given)
+        result = train(load_recipe(recipe, overrides), data, out, progress=progress, **given)
     except KeyboardInterrupt:
-        click.echo("Interrupted; the same command with --resume goes on.", err=True)
+        if is_first_process():
+            click.echo("Interrupted; the same command with --resume goes on.", err=True)
         sys.exit(130)
-    if as_json:
+    if as_json and is_first_process():
         print_json({"model": str(result.model), "card": result.card.model_dump()})
-    elif not quiet:
+    elif not quiet and is_first_process():
         print_card(result.card)
+
+
+def _needs(recipe: str | None, out: Path | None, chips: tuple[Path, ...]) -> str:
+    """What a training lacks, and the recipes if one is lacking."""
+    from geomask.training.recipe import list_recipes, recipe_summary
+
+    lacks = [
+        text
+        for text, there in (
+            ("--recipe (a name from below, or a TOML file)", recipe),
+            ("--data (a folder of labelled chips) or --clear (of cloud-free ones)", chips),
+            ("--out (the model to write, .safetensors)", out),
+        )
+        if not there
+    ]
+    lines = [f"geomask train needs {', and '.join(lacks)}."]
+    if not recipe:
+        names = list_recipes()
+        width = max(map(len, names))
+        lines += ["", "Recipes:"]
+        lines += [f"  {name:{width}}  {recipe_summary(name)}" for name in names]
+    return "\n".join([*lines, "", "For example:", "  " + _EXAMPLE])

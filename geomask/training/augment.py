@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from geomask.training.chips import IGNORE
-from geomask.training.recipe import AugmentTable, BandSet
+from geomask.training.tables import COLOURS, AugmentTable, BandSet
 
 HAZE_SPECTRUM = {"coastal": 1.15, "blue": 1.0, "green": 0.8, "red": 0.65, "nir": 0.45}
 """Path reflectance of haze relative to blue, about (wavelength / 490 nm)^-1.4, between molecules
@@ -30,10 +30,18 @@ class Augment:
     """
 
     def __init__(
-        self, table: AugmentTable, bands: Sequence[str], band_sets: Sequence[BandSet], patch: int
+        self,
+        table: AugmentTable,
+        bands: Sequence[str],
+        band_sets: Sequence[BandSet],
+        patch: int,
+        clip: tuple[float, float] = (0.0, 1.0),
     ) -> None:
+        """clip: reflectance that colours are told apart between, (black, white)."""
         self.table = table
         self.patch = patch
+        self.clip = clip
+        self.colours = [bands.index(name) for name in COLOURS if name in bands]
         self.haze = torch.tensor([HAZE_SPECTRUM.get(band, HAZE_ELSEWHERE) for band in bands])
         self.visible = torch.tensor([band in VISIBLE for band in bands])
         sets = band_sets or [BandSet(bands=tuple(bands))]
@@ -46,6 +54,8 @@ class Augment:
         """generator: a CPU generator; numbers are drawn on the CPU, but noise."""
         image, labels = self.warp(image, labels, generator)
         image = self.vary(image, generator)
+        if self.table.colour_jitter_share:
+            image = self.jitter(image, generator)
         return self.drop_bands(image, generator), labels
 
     def warp(
@@ -116,6 +126,34 @@ class Augment:
             None, :, None, None
         ]
         return torch.where(chosen, coarse, image)
+
+    def jitter(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Brightness, contrast, saturation and hue of red, green and blue, each drawn per image.
+
+        Those are clipped to what a picture between black and white can show; others stay.
+        """
+        from kornia import enhance
+
+        count = image.shape[0]
+        black, white = self.clip
+        strays = torch.tensor(self.table.colour_jitter) * (
+            2 * torch.rand(count, 4, generator=generator) - 1
+        )
+        bright, contrast, saturation, hue = strays.to(image.device).unbind(dim=1)
+        chosen = torch.rand(count, generator=generator) < self.table.colour_jitter_share
+        colours = image[:, self.colours]
+        picture = ((colours - black) / (white - black)).clamp(0, 1).nan_to_num(0.0)
+        picture = enhance.adjust_brightness_accumulative(picture, 1 + bright)
+        picture = enhance.adjust_contrast_with_mean_subtraction(picture, 1 + contrast)
+        picture = enhance.adjust_saturation(picture, 1 + saturation)
+        picture = enhance.adjust_hue(picture, hue * (2 * math.pi))
+        changed = black + (white - black) * picture
+        changed = changed.masked_fill(colours.isnan(), math.nan)
+        result = image.clone()
+        result[:, self.colours] = torch.where(
+            chosen.to(image.device)[:, None, None, None], changed, colours
+        )
+        return result
 
     def drop_bands(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """One of the band sets per image; the other bands become NaN."""

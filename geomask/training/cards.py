@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from geomask.card import Card
 from geomask.training.chips import fingerprint
+from geomask.training.gather import Gathered
 from geomask.training.recipe import Recipe
 
 LIBRARIES = ("torch", "lightning", "kornia", "segmentation-models-pytorch", "numpy", "rasterio")
 """Distributions whose versions a card states."""
 
 
-def draft_card(recipe: Recipe, name: str, stride: int) -> Card:
+def draft_card(recipe: Recipe, name: str, stride: int, resolution: tuple[float, float]) -> Card:
     """What can be said before training; the model is called as its file is."""
     table = recipe.card
     return Card(
@@ -28,27 +29,34 @@ def draft_card(recipe: Recipe, name: str, stride: int) -> Card:
         band_sets=tuple(choice.bands for choice in recipe.band_sets),
         normalisation=recipe.normalisation,
         classes=recipe.classes,
-        resolution=table.resolution,
+        resolution=resolution,
         stride=stride,
         margin=table.margin,
         licence=table.licence,
     )
 
 
+def describe_model(recipe: Recipe, chips: Gathered) -> str:
+    """One sentence on what a model was trained on."""
+    parts = []
+    if chips.training:
+        parts.append(f"{len(chips.training)} labelled chips")
+    if chips.clear_training:
+        parts.append(f"simulated clouds over {len(chips.clear_training)} clear ones")
+    return f"Trained with recipe {recipe.card.name} on {' and '.join(parts)}."
+
+
 def describe_run(
-    recipe: Recipe,
-    folders: Sequence[str | Path],
-    chips: Mapping[str, int],
-    validation_groups: Iterable[str],
-    best_epoch: int,
+    recipe: Recipe, folders: Sequence[str | Path], chips: Gathered, best_epoch: int
 ) -> dict[str, Any]:
-    """A card's provenance: recipe, data, versions. chips: how many of each kind."""
+    """A card's provenance: recipe, data, versions."""
     return {
         "recipe": json.loads(recipe.model_dump_json()),
         "seed": recipe.trainer.seed,
         "data_sha256": fingerprint(folders),
-        "chips": dict(chips),
-        "validation_groups": sorted(validation_groups),
+        "chips": chips.counts(),
+        "validation_groups": chips.groups("val"),
+        "test_groups": chips.groups("test"),
         "best_epoch": best_epoch,
         "versions": {
             "python": platform.python_version(),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from geomask.band_names import common_names
-from geomask.errors import GeomaskWarning, RecipeError
+from geomask.errors import RecipeError
 from geomask.grid import Grid
 from geomask.raster import grid_of, open_raster
 from geomask.sensors import INTEGER_SCALE
@@ -41,7 +40,8 @@ class Chip:
     bands: common name of each band of `image`, None for a band that is not known.
     shape: (height, width), pixels. gsd: pixel size in metres, None where nothing states it.
     scales, offsets: reflectance = DN x scale + offset, per band. nodata: DN that means not
-    measured, or None. fields: the manifest's row.
+    measured, or None. drawn: number of the clouds that are drawn over it as it is read, or None
+    to show it as it is. fields: the manifest's row.
     """
 
     id: str
@@ -54,6 +54,7 @@ class Chip:
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
     nodata: float | None = None
+    drawn: int | None = None
     fields: dict[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -108,7 +109,7 @@ def _read_chip(manifest: Path, row: dict[str, str], labelled: bool) -> Chip:
                 )
     gsd = _gsd(manifest, row, grid)
     return Chip(
-        name, image, mask, group, bands, grid.shape, gsd, scales, offsets, nodata, dict(row)
+        name, image, mask, group, bands, grid.shape, gsd, scales, offsets, nodata, fields=dict(row)
     )
 
 
@@ -133,42 +134,6 @@ def _gsd(manifest: Path, row: dict[str, str], grid: Grid) -> float | None:
         return float(number[0])
     size = grid.pixel_size
     return None if size is None else (size[0] * size[1]) ** 0.5
-
-
-def split_chips(
-    chips: Iterable[Chip], groups: Sequence[str], share: float = 0.2
-) -> tuple[list[Chip], list[Chip]]:
-    """(training, validation), by group and never by chip; the same for the same chips.
-
-    groups: those to validate on. Where the chips have none of them: `share` of the groups, in
-    the order of their SHA-256, with a warning if `groups` was not empty.
-    Raises RecipeError where there are not two groups to part.
-    """
-    chips = list(chips)
-    names = sorted({chip.group for chip in chips}, key=_digest)
-    if len(names) < 2:
-        raise RecipeError(
-            f"chips have one split_group ({', '.join(names) or 'none'}); training "
-            "needs at least two, one to validate on"
-        )
-    chosen = set(groups) & set(names)
-    if not chosen:
-        chosen = set(names[: min(max(1, round(share * len(names))), len(names) - 1)])
-        if groups:
-            warnings.warn(
-                f"the chips have none of the recipe's data.validation_groups; validating on "
-                f"{', '.join(sorted(chosen))}",
-                GeomaskWarning,
-                stacklevel=2,
-            )
-    if chosen == set(names):
-        raise RecipeError("data.validation_groups names every group; none is left to train on")
-    training = [chip for chip in chips if chip.group not in chosen]
-    return training, [chip for chip in chips if chip.group in chosen]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_image(
@@ -203,13 +168,22 @@ def read_image(
     return image
 
 
-def read_labels(chip: Chip, window: Window | None = None) -> npt.NDArray[np.uint8]:
-    """uint8 (height, width): chip codes as on disk. The chip must have a mask."""
+def read_labels(
+    chip: Chip, window: Window | None = None, shape: tuple[int, int] | None = None
+) -> npt.NDArray[np.uint8]:
+    """uint8 (height, width): chip codes as on disk; `IGNORE` for a number that is no byte's.
+
+    window: the part to read, the whole chip if None. shape: (height, width) to bring it to, each
+    pixel that of the nearest. Raises RecipeError for a chip without a mask.
+    """
     if chip.mask is None:
         raise RecipeError(f"{chip.image}: has no mask")
     with open_raster(chip.mask, RecipeError) as source:
-        labels: npt.NDArray[np.uint8] = source.read(1, window=window).astype(np.uint8)
-    return labels
+        codes = source.read(1, window=window, out_shape=shape)
+    if codes.dtype == np.uint8:
+        return np.asarray(codes)
+    codes = np.where((codes >= 0) & (codes <= IGNORE) & (codes % 1 == 0), codes, IGNORE)
+    return codes.astype(np.uint8)
 
 
 def fingerprint(folders: Iterable[str | Path]) -> str:

@@ -6,25 +6,41 @@ import torch
 from torch.nn import functional
 
 from geomask.training.chips import IGNORE
+from geomask.training.tables import LossTable
 
 
-def segmentation_loss(
-    logits: torch.Tensor, labels: torch.Tensor, *, cross_entropy: float = 1.0, dice: float = 0.5
-) -> torch.Tensor:
-    """Scalar float32: weighted sum of cross-entropy and soft Dice loss; 0 where all is ignored.
+def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor, table: LossTable) -> torch.Tensor:
+    """Scalar float32: cross-entropy, soft Dice and focal loss, weighted by the recipe's table.
 
     logits: (N, classes, H, W), any float type, computed on in float32. labels: int64 (N, H, W),
-    channels, 255 ignored.
+    channels, 255 ignored; where all is ignored the loss is 0.
     """
     logits = logits.float()
     if not bool((labels != IGNORE).any()):
         return logits.sum() * 0.0
     loss = logits.new_zeros(())
-    if cross_entropy > 0:
-        loss = loss + cross_entropy * functional.cross_entropy(logits, labels, ignore_index=IGNORE)
-    if dice > 0:
-        loss = loss + dice * dice_loss(logits, labels)
+    if table.cross_entropy > 0:
+        entropy = functional.cross_entropy(logits, labels, ignore_index=IGNORE)
+        loss = loss + table.cross_entropy * entropy
+    if table.dice > 0:
+        loss = loss + table.dice * dice_loss(logits, labels)
+    if table.focal > 0:
+        loss = loss + table.focal * focal_loss(logits, labels, table.focal_gamma)
     return loss
+
+
+def focal_loss(logits: torch.Tensor, labels: torch.Tensor, gamma: float = 2.0) -> torch.Tensor:
+    """Scalar, at least 0: mean over the pixels that count of -(1 - p)^gamma log p, p of the truth.
+
+    Lin et al. 2017 ("Focal loss for dense object detection"), for any number of classes, without
+    their weights per class. Shapes as in `segmentation_loss`; at least one pixel must count.
+    """
+    entropy = functional.cross_entropy(
+        logits.float(), labels, ignore_index=IGNORE, reduction="none"
+    )
+    # Off zero, where the slope of a power below 1 is infinite.
+    doubt = (1 - torch.exp(-entropy)).clamp(min=1e-6)
+    return (doubt**gamma * entropy).sum() / (labels != IGNORE).sum()
 
 
 def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

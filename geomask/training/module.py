@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch.nn import functional
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from geomask.errors import RecipeError
@@ -39,8 +42,17 @@ class SegmentationModule(pl.LightningModule):
         self.stride = stride_of(body)
         self.segmenter = Segmenter(Normalise(recipe.normalisation), body)
         self.segmenter.to(memory_format=torch.channels_last)
-        self.augment = Augment(recipe.augment, recipe.bands, recipe.band_sets, recipe.data.patch)
+        self.augment = Augment(
+            recipe.augment,
+            recipe.bands,
+            recipe.band_sets,
+            recipe.data.patch,
+            recipe.normalisation.clip,
+        )
         self.confusion = MulticlassConfusionMatrix(len(recipe.classes), ignore_index=IGNORE)
+        self.mean_loss = MeanMetric(nan_strategy="disable")
+        self.plateau: ReduceLROnPlateau | None = None
+        self._plateau_state: dict[str, Any] | None = None
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Reflectance (N, bands, H, W) of any size to logits (N, classes, H, W)."""
@@ -51,57 +63,125 @@ class SegmentationModule(pl.LightningModule):
         logits: torch.Tensor = self.segmenter(padded)
         return logits[..., :height, :width]
 
+    def freeze_unused(self) -> None:
+        """Takes parameters that no output comes from out of training.
+
+        Processes that train together would wait for their gradients; some of smp's encoders have
+        such (EfficientNet's last convolution).
+        """
+        side = 2 * self.stride
+        with torch.enable_grad():
+            network = self.segmenter.eval()
+            logits = network(torch.zeros(1, len(self.recipe.bands), side, side))
+            parameters = list(network.parameters())
+            gradients = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.requires_grad_(gradient is not None)
+        self.segmenter.train()
+
     def training_step(self, batch: Sample, batch_idx: int) -> torch.Tensor:
-        """The loss of one augmented batch; the draw depends on seed and step alone."""
+        """The loss of one augmented batch; the draw depends on seed, step and process alone."""
         generator = torch.Generator().manual_seed(
-            self.recipe.trainer.seed * 1_000_003 + self.global_step
+            self.recipe.trainer.seed * 1_000_003 + self.global_step + self.global_rank * 2**40
         )
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             image, labels = self.augment(batch["image"], batch["labels"], generator)
         loss = self._loss(self(image), labels)
-        if not torch.isfinite(loss):
-            raise RecipeError(self._not_a_number(batch))
+        self._check_number(loss, batch["id"])
         self.log("train_loss", loss, prog_bar=True, batch_size=len(labels))
         return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """All processes validate the same network: the mean of BatchNorm's statistics of each."""
+        if self.trainer.world_size > 1:
+            for buffer in self.segmenter.body.buffers():
+                if buffer.is_floating_point():
+                    buffer.copy_(self.trainer.strategy.reduce(buffer.clone(), reduce_op="mean"))
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:
         """Counts the confusion of one batch of whole chips."""
         logits = self(batch["image"])
         labels = batch["labels"]
         self.confusion.update(logits.argmax(dim=1), labels)
-        self.log("val_loss", self._loss(logits, labels), batch_size=len(labels), sync_dist=True)
+        labelled = (labels != IGNORE).flatten(1).any(dim=1).sum()
+        self.mean_loss.update(self._loss(logits, labels), weight=labelled)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs what the confusion matrix says, and forgets it."""
+        """Logs what the chips of all processes say, and forgets it; lowers lr on a plateau."""
+        values = {"val_loss": self.mean_loss.compute()}
         scores = class_scores(self.confusion.compute(), [c.name for c in self.recipe.classes])
+        self.mean_loss.reset()
         self.confusion.reset()
-        self.log("val_iou", scores["macro_iou"], prog_bar=True)
+        values["val_iou"] = scores["macro_iou"]
+        self.log("val_loss", values["val_loss"])
+        self.log("val_iou", values["val_iou"], prog_bar=True)
         for name, value in scores["iou"].items():
             self.log(f"val_iou_{name}", value)
+        if self.plateau is not None:
+            self.plateau.step(float(values[self.recipe.trainer.monitor]))
 
     def configure_optimizers(self) -> Any:
-        """AdamW and one cycle over all steps."""
+        """AdamW under the recipe's schedule."""
         table = self.recipe.optimizer
         optimizer = torch.optim.AdamW(
             self.segmenter.parameters(), lr=table.lr, weight_decay=table.weight_decay
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=table.lr, total_steps=int(self.trainer.estimated_stepping_batches)
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        if table.schedule == "one-cycle":
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, max_lr=table.lr, total_steps=int(self.trainer.estimated_stepping_batches)
+            )
+            step = {"scheduler": schedule, "interval": "step"}
+            return {"optimizer": optimizer, "lr_scheduler": step}
+        if table.schedule == "plateau":
+            # Ours, not Lightning's: its own is stepped after the checkpoint of the epoch is
+            # written, and what resumes from that would forget the step.
+            self.plateau = ReduceLROnPlateau(
+                optimizer,
+                mode=self.recipe.trainer.mode,
+                factor=table.plateau_factor,
+                patience=table.plateau_patience,
+            )
+            if self._plateau_state is not None:
+                self.plateau.load_state_dict(self._plateau_state)
+        return optimizer
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the plateau schedule's memory."""
+        if self.plateau is not None:
+            checkpoint["plateau"] = self.plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the plateau schedule's memory until there is an optimiser."""
+        self._plateau_state = checkpoint.get("plateau")
 
     def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        table = self.recipe.loss
-        return segmentation_loss(logits, labels, cross_entropy=table.cross_entropy, dice=table.dice)
+        return segmentation_loss(logits, labels, self.recipe.loss)
 
-    def _not_a_number(self, batch: Sample) -> str:
+    def _check_number(self, loss: torch.Tensor, chips: Sequence[str]) -> None:
+        """Raise RecipeError in the first process, and end the others, where a loss is no number.
+
+        All at once: a process that went on would wait for the others for ever.
+        """
+        wrong = list(chips) if not torch.isfinite(loss) else []
+        if self.trainer.world_size > 1:
+            found = self.trainer.strategy.reduce(
+                torch.tensor(float(bool(wrong)), device=self.device), reduce_op="sum"
+            )
+            if float(found) == 0:
+                return
+            everyone: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(everyone, wrong)
+            wrong = [chip for part in everyone for chip in part]
+            if not self.trainer.is_global_zero:
+                raise SystemExit(0)
+        if wrong:
+            raise RecipeError(self._not_a_number(wrong))
+
+    def _not_a_number(self, chips: Sequence[str]) -> str:
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
         kept = f"the best model so far is {best}" if best else "no model was good enough to keep"
         return (
             f"the loss is no longer a number in epoch {self.current_epoch}, step "
-            f"{self.global_step}, chips {', '.join(batch['id'])}; {kept}; "
+            f"{self.global_step}, chips {', '.join(chips)}; {kept}; "
             "try a smaller optimizer.lr or trainer.precision=fp32"
         )

@@ -3,15 +3,16 @@ whole chips to validate on."""
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from rasterio.windows import Window
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from geomask.classes import remap
 from geomask.errors import RecipeError
@@ -33,6 +34,11 @@ SNOW_NDSI, SNOW_GREEN, SNOW_NIR = 0.4, 0.2, 0.15
 index, and brightness to leave out water); only good for chips without cloud."""
 
 
+DRAWN_SEED = 7
+"""Of the clouds that are drawn over clear chips to validate on: the same for every recipe, so that
+scores can be compared."""
+
+
 class Sample(TypedDict):
     """image: float32 (bands, height, width), reflectance, NaN where absent. labels: int64
     (height, width), output channels, 255 ignored. id: of the chip."""
@@ -45,8 +51,10 @@ class Sample(TypedDict):
 class TrainingSamples(Dataset[Sample]):
     """Crops to train on, each a function of (seed, number) alone; its length is one epoch.
 
-    Groups are drawn in proportion to the square root of their pixels, since pixels of one place
-    repeat each other, and chips within a group in proportion to their pixels.
+    Chips are drawn: groups in proportion to the square root of their pixels, since pixels of one
+    place repeat each other, and chips within a group in proportion to their pixels. Where the
+    recipe's steps_per_epoch is 0 they are shown one after the other instead, in an order that is
+    another each time all have been shown. Without labelled chips every sample is simulated.
     """
 
     def __init__(self, recipe: Recipe, chips: Sequence[Chip], clear: Sequence[Chip] = ()) -> None:
@@ -54,27 +62,44 @@ class TrainingSamples(Dataset[Sample]):
         self.chips, self.clear = list(chips), list(clear)
         self.weights = _chances(self.chips)
         self.clear_weights = _chances(self.clear)
-        self.side = math.ceil(recipe.data.patch * OVERSCAN)
+        patch = recipe.data.patch
+        self.side = math.ceil(patch * OVERSCAN) if recipe.augment.overscans else patch
         self.channels = recipe.label_channels()
 
     def __len__(self) -> int:
-        return self.recipe.data.batch_size * self.recipe.data.steps_per_epoch
+        table = self.recipe.data
+        count = len(self.chips) + len(self.clear)
+        return table.batch_size * (table.steps_per_epoch or math.ceil(count / table.batch_size))
 
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng((self.recipe.trainer.seed, number))
-        if self.clear and rng.random() < self.recipe.data.simulate_share:
-            chip = self.clear[rng.choice(len(self.clear), p=self.clear_weights)]
-            image, codes = simulated_crop(
-                chip, self.recipe.bands, self.side, self.recipe.data.simulated_gsd, rng
-            )
+        chip = self._draw(rng) if self.recipe.data.steps_per_epoch else self._in_turn(number)
+        data, bands = self.recipe.data, self.recipe.bands
+        if chip.mask is None:
+            image, codes = simulated_crop(chip, bands, self.side, data.simulated_gsd, rng)
         else:
-            chip = self.chips[rng.choice(len(self.chips), p=self.weights)]
-            image, codes = labelled_crop(chip, self.recipe.bands, self.side, rng)
+            image, codes = labelled_crop(chip, bands, self.side, rng, data.resize)
         return _sample(chip, image, codes, self.channels)
+
+    def _draw(self, rng: np.random.Generator) -> Chip:
+        share = self.recipe.data.simulate_share if self.chips else 1.0
+        if self.clear and rng.random() < share:
+            return self.clear[int(rng.choice(len(self.clear), p=self.clear_weights))]
+        return self.chips[int(rng.choice(len(self.chips), p=self.weights))]
+
+    def _in_turn(self, number: int) -> Chip:
+        chips = [*self.chips, *self.clear]
+        turn, place = divmod(number, len(chips))
+        order = np.random.default_rng((self.recipe.trainer.seed, turn, len(chips)))
+        return chips[int(order.permutation(len(chips))[place])]
 
 
 class WholeChips(Dataset[Sample]):
-    """Whole chips, as they are. Without a mask, a chip is clear, or snow by `snow_labels`."""
+    """Whole chips, resized as the recipe says and otherwise as they are.
+
+    Without a mask a chip is clear, or snow by `snow_labels`; with clouds to be drawn (`Chip.drawn`)
+    it is a crop of one patch with these, the same each time.
+    """
 
     def __init__(self, recipe: Recipe, chips: Sequence[Chip]) -> None:
         self.recipe = recipe
@@ -84,48 +109,54 @@ class WholeChips(Dataset[Sample]):
         return len(self.chips)
 
     def __getitem__(self, number: int) -> Sample:
-        chip = self.chips[number]
-        image = read_image(chip, self.recipe.bands)
-        codes = snow_labels(chip) if chip.mask is None else read_labels(chip)
+        chip, data, bands = self.chips[number], self.recipe.data, self.recipe.bands
+        if chip.drawn is not None:
+            name = int.from_bytes(hashlib.sha256(chip.id.encode()).digest()[:8])
+            rng = np.random.default_rng((DRAWN_SEED, chip.drawn, name))
+            image, codes = simulated_crop(chip, bands, data.patch, data.simulated_gsd, rng)
+        else:
+            shape = resized(chip.shape, data.resize)
+            image = read_image(chip, bands, shape=shape)
+            codes = (
+                snow_labels(chip, shape) if chip.mask is None else read_labels(chip, None, shape)
+            )
         return _sample(chip, image, codes, self.recipe.label_channels())
 
 
-class SampleNumbers(Sampler[int]):
-    """Numbers of the samples of an epoch: no epoch sees the numbers of another."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before every epoch."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.epoch * self.count, (self.epoch + 1) * self.count))
-
-    def __len__(self) -> int:
-        return self.count
+def resized(shape: tuple[int, int], side: int | None) -> tuple[int, int]:
+    """(height, width) of a chip whose longer side is to have at most `side` pixels, if any."""
+    factor = 1.0 if side is None else min(1.0, side / max(shape))
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
 def labelled_crop(
-    chip: Chip, bands: Sequence[str], side: int, rng: np.random.Generator
+    chip: Chip,
+    bands: Sequence[str],
+    side: int,
+    rng: np.random.Generator,
+    resize: int | None = None,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
     """A random crop: image float32 (bands, side, side), chip codes uint8 (side, side).
 
-    Where the chip is smaller than the crop the rest is NaN and 255. A window that is almost all
-    ignored is drawn again, a few times.
+    Of the chip as `resized`. Where it is smaller than the crop the rest is NaN and 255. A window
+    that is almost all ignored is drawn again, a few times.
     """
-    height, width = (min(side, size) for size in chip.shape)
+    shape = resized(chip.shape, resize)
+    shrunk = None if shape == chip.shape else read_labels(chip, None, shape)
+    height, width = (min(side, size) for size in shape)
     for _ in range(TRIES):
-        row = int(rng.integers(chip.shape[0] - height + 1))
-        column = int(rng.integers(chip.shape[1] - width + 1))
+        row = int(rng.integers(shape[0] - height + 1))
+        column = int(rng.integers(shape[1] - width + 1))
         window = Window(column, row, width, height)
-        codes = read_labels(chip, window)
+        codes = read_labels(chip, window) if shrunk is None else shrunk[window.toslices()]
         if (codes <= max(CHIP_LABELS.values())).mean() >= LABELLED_SHARE:
             break
+    if shrunk is None:
+        image = read_image(chip, bands, window)
+    else:
+        image = read_image(chip, bands, shape=shape)[:, *window.toslices()]
     margins = _margins((height, width), side, rng)
-    image = np.pad(read_image(chip, bands, window), [(0, 0), *margins], constant_values=np.nan)
+    image = np.pad(image, [(0, 0), *margins], constant_values=np.nan)
     return image, np.pad(codes, margins, constant_values=IGNORE)
 
 
@@ -165,9 +196,9 @@ def simulated_crop(
     )
 
 
-def snow_labels(chip: Chip) -> npt.NDArray[np.uint8]:
+def snow_labels(chip: Chip, shape: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
     """uint8 (height, width): snow (4) or clear (0) for a chip that is known to be cloud-free."""
-    return _snow(*read_image(chip, ("green", "nir", "swir16")))
+    return _snow(*read_image(chip, ("green", "nir", "swir16"), shape=shape))
 
 
 def _snow(

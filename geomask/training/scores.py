@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
+from geomask.metrics import scores_of
 from geomask.training.chips import IGNORE, Chip
 from geomask.training.recipe import Recipe
 from geomask.training.samples import WholeChips
@@ -66,16 +68,18 @@ def class_scores(confusion: torch.Tensor, names: Sequence[str]) -> dict[str, Any
     iou, f1, pixels (of truth): by class name; classes that do not occur in the truth have no iou
     and no f1. macro_iou, macro_f1: means of these; 0 where there are none.
     """
-    counts = confusion.double().cpu()
-    hits, truth, found = counts.diag(), counts.sum(dim=1), counts.sum(dim=0)
-    iou = hits / (truth + found - hits).clamp(min=1)
-    f1 = 2 * hits / (truth + found).clamp(min=1)
-    occurring = [index for index in range(len(names)) if truth[index] > 0]
-    count = max(len(occurring), 1)
-    return {
-        "iou": {names[index]: round(float(iou[index]), 4) for index in occurring},
-        "f1": {names[index]: round(float(f1[index]), 4) for index in occurring},
-        "pixels": {name: int(truth[index]) for index, name in enumerate(names)},
-        "macro_iou": round(float(iou[occurring].sum()) / count, 4),
-        "macro_f1": round(float(f1[occurring].sum()) / count, 4),
+    pairs = confusion.long().cpu().numpy()
+    counts = np.pad(pairs, ((0, 0), (0, 1)))  # a network never predicts nothing
+    scores = scores_of(counts)
+    report: dict[str, Any] = {
+        score: {
+            name: round(float(value), 4)
+            for name, value in zip(names, getattr(scores, score), strict=True)
+            if not np.isnan(value)
+        }
+        for score in ("iou", "f1")
     }
+    report["pixels"] = dict(zip(names, counts.sum(axis=1).tolist(), strict=True))
+    for score in ("iou", "f1"):
+        report[f"macro_{score}"] = round(float(np.nan_to_num(scores.macro(score))), 4)
+    return report

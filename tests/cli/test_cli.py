@@ -258,7 +258,12 @@ def test_an_interrupt_leaves_nothing_behind(
     tmp_path: Path, model_file: Path, number: signal.Signals, code: int
 ) -> None:
     process = subprocess.Popen(
-        _big_job(tmp_path, model_file), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        _big_job(tmp_path, model_file),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has its children ignore interrupts.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not hidden(tmp_path):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+import torch
 from affine import Affine
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
@@ -27,9 +28,14 @@ def raster(path: Path, values: np.ndarray, bands=(), **profile) -> Path:
     return path
 
 
-def bright_square(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """(DN uint16 (6, size, size), labels uint8): one cloud, its shadow, some ignored."""
-    image = rng.integers(800, 1500, (6, size, size)).astype(np.uint16)
+NINE_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")
+
+
+def bright_square(
+    rng: np.random.Generator, size: int, bands: int = 6
+) -> tuple[np.ndarray, np.ndarray]:
+    """(DN uint16 (bands, size, size), labels uint8): one cloud, its shadow, some ignored."""
+    image = rng.integers(800, 1500, (bands, size, size)).astype(np.uint16)
     labels = np.zeros((size, size), np.uint8)
     row, column = rng.integers(4, size - 28, 2)
     image[:, row : row + 16, column : column + 16] += 5000
@@ -38,6 +44,15 @@ def bright_square(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.n
     labels[row + 18 : row + 24, column : column + 16] = 3
     labels[:2] = 255
     return image, labels
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Networks this small only wait for each other's threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -56,9 +71,9 @@ def chip_folder(tmp_path: Path) -> Callable[..., Path]:
         rng = np.random.default_rng(7)
         rows = []
         for number in range(count):
-            image, labels = bright_square(rng, size)
+            image, labels = bright_square(rng, size, len(bands))
             image = image if labelled else np.full_like(image, 1200)
-            raster(folder / f"{name}{number}.tif", image[: len(bands)], bands)
+            raster(folder / f"{name}{number}.tif", image, bands)
             if labelled:
                 raster(folder / f"{name}{number}_mask.tif", labels[None])
             rows.append({"id": f"{name}{number}", "split_group": f"place{number}", **columns})

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import signal
+from pathlib import Path
 
 import pytest
 import torch
 
 from geomask.card import read_card
 from geomask.checkpoint import load_model
-from geomask.errors import OutputError, RecipeError
+from geomask.errors import OptionError, OutputError, RecipeError
 from geomask.training import module as module_file
+from geomask.training.gather import DRAWS
 from geomask.training.module import SegmentationModule
 from geomask.training.recipe import Recipe, load_recipe
 from geomask.training.train import train
+from tests.training.conftest import BANDS, NINE_BANDS
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Networks this small only wait for each other's threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+TINY = (
+    "data.patch=32",
+    "data.batch_size=2",
+    "data.steps_per_epoch=3",
+    "data.workers=0",
+    "data.validation_groups=[]",
+    "trainer.max_epochs=2",
+    "trainer.precision=fp32",
+)
+SMALL_RESNET = (
+    'network={architecture="Unet", encoder="resnet18", '
+    "options={encoder_depth=3, decoder_channels=[8, 8, 8]}}"
+)
 
 
 def tiny(*overrides: str) -> Recipe:
     return load_recipe(
         "default",
         [
+            *TINY,
             'network={architecture="plain-unet", options={width=4}}',
-            "data.patch=32",
-            "data.batch_size=2",
-            "data.steps_per_epoch=3",
-            "data.workers=0",
-            "data.validation_groups=[]",
-            "trainer.max_epochs=2",
-            "trainer.precision=fp32",
             "optimizer.ema=0.5",
             *overrides,
         ],
@@ -107,6 +113,147 @@ def test_resume_equals_an_unbroken_run(chip_folder, tmp_path, monkeypatch) -> No
         torch.testing.assert_close(states[0][key], states[1][key])
 
 
+def lr_by_epoch(run_dir: Path) -> dict[int, float]:
+    """What the logs say of the rate; what was logged later counts."""
+    found: dict[int, float] = {}
+    for log in sorted(run_dir.glob("logs/version_*/metrics.csv")):
+        with log.open() as file:
+            rows = [row for row in csv.DictReader(file) if row.get("lr-AdamW")]
+        found |= {int(row["epoch"] or row["step"]): float(row["lr-AdamW"]) for row in rows}
+    return found
+
+
+def test_resume_remembers_the_plateau_and_the_patience(chip_folder, tmp_path, monkeypatch) -> None:
+    """No epoch is better than the first: lr falls after the second, and after the third the run
+    stops; so it does when it is broken in its third and gone on with."""
+    folder = chip_folder()
+    monkeypatch.setattr(module_file, "class_scores", lambda *_: {"macro_iou": 0.5, "iou": {}})
+    recipe = tiny(
+        "optimizer.schedule=plateau",
+        "optimizer.lr=1e-5",
+        "optimizer.plateau_patience=0",
+        "optimizer.ema=0",
+        "trainer.patience=2",
+        "trainer.max_epochs=6",
+    )
+    whole = run(recipe, folder, tmp_path / "whole.safetensors")
+    assert whole.epochs == 3
+    assert list(lr_by_epoch(whole.run_dir).values()) == pytest.approx([1e-5, 1e-5, 1e-6])
+    step = SegmentationModule.training_step
+
+    def interrupted(self, batch, batch_idx):
+        if self.global_step == 7:
+            raise KeyboardInterrupt
+        return step(self, batch, batch_idx)
+
+    out = tmp_path / "broken.safetensors"
+    monkeypatch.setattr(SegmentationModule, "training_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, folder, out)
+    monkeypatch.setattr(SegmentationModule, "training_step", step)
+    resumed = run(recipe, folder, out, resume=True)
+    assert resumed.epochs == 3
+    assert lr_by_epoch(resumed.run_dir) == pytest.approx(lr_by_epoch(whole.run_dir))
+    states = [torch.load(r.run_dir / "last.ckpt", weights_only=True) for r in (whole, resumed)]
+    for key in ("state_dict", "optimizer_states"):
+        torch.testing.assert_close(states[0][key], states[1][key])
+    assert states[0]["plateau"] == states[1]["plateau"]
+    out.unlink()
+    monkeypatch.setattr(SegmentationModule, "training_step", interrupted)
+    again = run(recipe, folder, out, resume=True)
+    assert again.epochs == 3, "a run that has stopped early trains no more"
+    assert again.card == resumed.card
+
+
+RECIPES = {
+    "cloud-rgb": (BANDS, ["data.resize=32", "network.encoder=efficientnet-b0"], {"clear", "cloud"}),
+    "cloud-shadow-9band": (NINE_BANDS, ["network.options={width=4}"], {"clear", "cloud", "shadow"}),
+    "liss4": (BANDS[1:4], [SMALL_RESNET], {"clear", "cloud", "shadow"}),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_recipe_trains_end_to_end(chip_folder, tmp_path, name: str) -> None:
+    bands, overrides, occurring = RECIPES[name]
+    folder = chip_folder(bands=bands, gsd_m="10")
+    recipe = load_recipe(name, [*TINY, "network.encoder_weights=none", *overrides])
+    result = run(recipe, folder, tmp_path / "model.safetensors")
+    card = read_card(result.model)
+    assert set(card.metrics["all"]["iou"]) == occurring
+    assert card.bands == recipe.bands
+    assert card.resolution == ((20, 20) if name == "cloud-rgb" else (10, 10))
+    assert card.description == f"Trained with recipe {name} on 3 labelled chips."
+    network = load_model(result.model).network
+    image = torch.full((1, len(recipe.bands), 32, 32), 0.1)
+    assert network(image).shape == (1, len(recipe.classes), 32, 32)
+    log = (result.run_dir / "logs/version_0/metrics.csv").read_text()
+    assert {"train_loss", "val_loss", "val_iou", "val_iou_cloud"} <= set(
+        log.splitlines()[0].split(",")
+    )
+    assert (result.run_dir / "curves.png").exists()
+    assert len(list((result.run_dir / "pictures").glob("*.png"))) == 1
+    assert "val" in (result.run_dir / "splits.csv").read_text()
+
+
+def test_clear_chips_alone_are_enough(chip_folder, tmp_path) -> None:
+    folder = chip_folder("clear", 3, labelled=False, bands=NINE_BANDS, cloud_free="yes", gsd_m="10")
+    recipe = load_recipe("cloud-shadow-9band", [*TINY, "network.options={width=4}"])
+    out = tmp_path / "m.safetensors"
+    result = train(recipe, [], out, clear=[folder], progress=False)
+    counts = result.card.provenance["chips"]
+    assert (counts["training"], counts["clear_training"], counts["clear_validation"]) == (0, 2, 1)
+    assert result.card.metrics["all"]["chips"] == counts["validation"] == DRAWS
+    assert result.card.description.endswith("on simulated clouds over 2 clear ones.")
+    assert result.card.resolution == (10, 10)
+
+
+def test_a_tiny_network_learns_four_chips(chip_folder, tmp_path) -> None:
+    """IoU of every class above 0.95 on copies of what it has seen: nothing is lost on the way."""
+    folder = chip_folder(bands=NINE_BANDS, split="train", split_group="seen")
+    copies = chip_folder("copy", bands=NINE_BANDS, split="val", split_group="copy")
+    recipe = load_recipe(
+        "cloud-shadow-9band",
+        [
+            *TINY,
+            "network.options={width=8}",
+            "data.batch_size=4",
+            "data.patch=64",
+            "data.steps_per_epoch=70",
+            "trainer.max_epochs=1",
+            "optimizer.schedule=one-cycle",
+            "optimizer.lr=1e-2",
+        ],
+    )
+    result = train(recipe, [folder, copies], tmp_path / "m.safetensors", progress=False)
+    scores = result.card.metrics["all"]
+    assert set(scores["iou"]) == {"clear", "cloud", "shadow"}
+    assert min(scores["iou"].values()) > 0.95, scores
+
+
+def test_what_the_device_lacks_is_refused(chip_folder, tmp_path) -> None:
+    out = tmp_path / "m.safetensors"
+    with pytest.raises(RecipeError, match=r"precision fp16 needs a CUDA GPU, and .* cpu"):
+        run(tiny("trainer.precision=fp16", "trainer.device=cpu"), chip_folder(), out)
+    with pytest.raises(OptionError, match="device 'gpu' is none of auto, cpu"):
+        run(tiny("trainer.device=gpu"), chip_folder("more"), out)
+    assert not list(tmp_path.glob("*.run"))
+
+
+def test_a_validation_loss_that_is_no_number_is_not_passed_over(
+    chip_folder, tmp_path, monkeypatch
+) -> None:
+    loss = SegmentationModule._loss
+    monkeypatch.setattr(
+        SegmentationModule,
+        "_loss",
+        lambda self, *given: loss(self, *given) * (1 if self.training else torch.nan),
+    )
+    recipe = tiny("trainer.max_epochs=1", "data.validation_share=0.6")
+    run_dir = run(recipe, chip_folder(), tmp_path / "m.safetensors").run_dir
+    with (run_dir / "logs/version_0/metrics.csv").open() as file:
+        assert [row["val_loss"] for row in csv.DictReader(file) if row["val_iou"]] == ["nan"]
+
+
 def test_a_loss_that_is_no_number_stops(chip_folder, tmp_path, monkeypatch) -> None:
     folder, out = chip_folder(), tmp_path / "tiny.safetensors"
     calls = []
@@ -142,8 +289,17 @@ def test_overwrite_begins_anew(chip_folder, tmp_path) -> None:
     folder, out = chip_folder(count=2), tmp_path / "tiny.safetensors"
     recipe = tiny("trainer.max_epochs=1", "trainer.patience=1", "optimizer.ema=0")
     first = run(recipe, folder, out)
+    (first.run_dir / "pictures/of_before.png").touch()
     again = run(recipe, folder, out, overwrite=True)
     assert again.epochs == 1
+    assert [path.name for path in (again.run_dir / "logs").iterdir()] == ["version_0"]
+    assert not (again.run_dir / "pictures/of_before.png").exists()
     assert again.card == first.card, "the same recipe, chips and seed"
     note = json.loads((again.run_dir / "recipe.json").read_text())
     assert Recipe.model_validate(note) == recipe
+
+
+def test_logs_are_written_as_tables_and_for_tensorboard(chip_folder, tmp_path) -> None:
+    result = run(tiny("trainer.max_epochs=1"), chip_folder(), tmp_path / "m.safetensors")
+    assert list(result.run_dir.glob("tensorboard/version_0/events.out.tfevents.*"))
+    assert (result.run_dir / "logs/version_0/metrics.csv").exists()

@@ -1,0 +1,285 @@
+"""Labels of a scene as polygons, drawn in QGIS or anywhere, window by window as chip codes."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fiona
+import numpy as np
+import numpy.typing as npt
+import pyproj
+import shapely
+from affine import Affine
+from fiona._err import CPLE_BaseError
+from fiona.errors import FionaError
+from rasterio.features import rasterize as burn
+from rasterio.windows import Window
+from shapely.geometry import shape
+
+from geomask.errors import GeomaskWarning, MaskError, OptionError
+from geomask.grid import Grid
+from geomask.training.chips import CHIP_LABELS, IGNORE
+from geomask.training.label_names import NUMBERS, TARGETS, Meanings, key
+
+Codes = npt.NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+"""(left, bottom, right, top)."""
+
+PAD = 0.05
+"""Share of a window's sides by which its box is widened, so that no rounding clips it."""
+
+PIECES = 16
+"""Pieces at least into which a window's side is cut before it goes to another CRS, where an edge
+is no straight line: of 16 pixels in a chip, which bend by less than a thousandth of one."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How polygons are to be read.
+
+    meanings: of the values of `field`. layer: the first unless named. background: chip code
+    of what nobody drew. all_touched: whether a polygon has all the pixels it touches, not only
+    those whose centre lies in it.
+    """
+
+    meanings: Meanings
+    field: str = "class"
+    layer: str | None = None
+    background: int = IGNORE
+    all_touched: bool = False
+
+
+@dataclass
+class _Survey:
+    """What reading all of a layer found."""
+
+    polygons: int = 0
+    empty: int = 0
+    others: int = 0
+    invalid: int = 0
+    numbers: set[str] = field(default_factory=set)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """The polygons on some rows of the scene, in the order of the file and in its CRS."""
+
+    rows: tuple[int, int]
+    geometries: list[Any]
+    codes: list[int]
+    tree: shapely.STRtree
+
+
+class DrawnPolygons:
+    """A layer of polygons, open for reading. grid: of the scene.
+
+    Where polygons overlap, the one that comes later in the file counts: QGIS adds what is drawn
+    at its end. Holes are not drawn; a polygon that crosses itself is made valid.
+    Raises MaskError for a file that holds no polygons, OptionError for a field or values that are
+    not known, and where one of scene and polygons has no CRS. Warns of features that it
+    leaves out or repairs.
+    """
+
+    def __init__(self, path: str | Path, grid: Grid, drawing: Drawing) -> None:
+        self.path = path
+        self.grid = grid
+        self.drawing = drawing
+        with ExitStack() as stack, self._errors():
+            stack.enter_context(fiona.Env())  # GDAL's errors are raised, not also printed
+            self._layer = stack.enter_context(fiona.open(path, layer=drawing.layer))
+            self._field = _choose_field(path, self._layer.schema["properties"], drawing.field)
+            self._to_scene = _transformer(path, self._layer.crs_wkt, grid)
+            self._check(self._survey())
+            self._stack = stack.pop_all()
+        self._strip: _Strip | None = None
+
+    def read(self, window: Window) -> Codes:
+        """uint8 (height, width): the chip codes of a window, `background` where nothing is drawn.
+
+        The polygons of its rows are kept for the windows beside it. Raises MaskError where the
+        file is damaged.
+        """
+        with self._errors():
+            strip = self._on_rows(int(window.row_off), int(window.height))
+            boxes = self._boxes(window)
+            near = np.unique(np.concatenate([strip.tree.query(shapely.box(*b)) for b in boxes]))
+            shapes = [(self._brought(strip.geometries[i], boxes), strip.codes[i]) for i in near]
+        codes = np.full((int(window.height), int(window.width)), self.drawing.background, np.uint8)
+        shapes = [(geometry, code) for geometry, code in shapes if not geometry.is_empty]
+        if shapes:
+            burn(
+                shapes,
+                out=codes,
+                transform=transform_of(self.grid, window),
+                all_touched=self.drawing.all_touched,
+            )
+        return codes
+
+    def finish(self) -> None:
+        """Nothing is left to say: every feature was looked at before the first window."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stack.close()
+
+    def _survey(self) -> _Survey:
+        found = _Survey()
+        for feature in self._layer:
+            if feature.geometry is None:
+                found.empty += 1
+            elif feature.geometry.type not in ("Polygon", "MultiPolygon"):
+                found.others += 1
+            else:
+                found.polygons += 1
+                found.invalid += not shape(feature.geometry).is_valid
+                value = feature.properties[self._field]
+                if self.drawing.meanings.of(value) is None:
+                    found.unknown["empty" if value is None else repr(value)] += 1
+                elif self.drawing.meanings.numbers_assumed and key(value) in NUMBERS:
+                    found.numbers.add(key(value))
+        return found
+
+    def _check(self, found: _Survey) -> None:
+        """Refuse what cannot be labels, and say what is left out, mended or assumed."""
+        if not found.polygons:
+            there = f"{found.others} features of another kind" if found.others else "no feature"
+            raise MaskError(f"{self.path}: holds no polygon, only {there}; labels are polygons")
+        if found.unknown:
+            values = [f"{value} ({count})" for value, count in found.unknown.most_common(8)]
+            more = " …" if len(found.unknown) > 8 else ""
+            raise OptionError(
+                f"{self.path}: field {self._field} has values that say nothing geomask knows: "
+                f"{', '.join(values)}{more}; say what they are with --map VALUE=LABEL,… (labels: "
+                f"{', '.join(TARGETS)}), or correct them"
+            )
+        if found.numbers:
+            names = {str(code): name for name, code in CHIP_LABELS.items()}
+            taken = ", ".join(f"{number} as {names[number]}" for number in sorted(found.numbers))
+            self._warn(f"took {taken} in field {self._field}; state what they are with --map")
+        for count, what in (
+            (found.empty, "have no geometry and are left out"),
+            (found.others, "are no polygons and are left out"),
+            (found.invalid, "cross themselves; what they enclose is taken"),
+        ):
+            if count:
+                self._warn(f"{count} of its features {what}")
+
+    def _warn(self, text: str) -> None:
+        warnings.warn(f"{self.path}: {text}", GeomaskWarning, stacklevel=5)
+
+    def _on_rows(self, top: int, height: int) -> _Strip:
+        if self._strip is None or self._strip.rows != (top, height):
+            self._strip = None  # before the next is read: two may be too many
+            features = {}
+            for box in self._boxes(Window(0, top, self.grid.width, height)):
+                for item in self._layer.filter(bbox=box):
+                    if item.geometry and item.geometry.type in ("Polygon", "MultiPolygon"):
+                        value = item.properties[self._field]
+                        features[int(item.id)] = (_polygons(shape(item.geometry)), value)
+            # By number, since a spatial index gives them in an order of its own.
+            ordered = [features[number] for number in sorted(features)]
+            geometries = [geometry for geometry, _ in ordered]
+            codes = [self.drawing.meanings.codes[key(value)] for _, value in ordered]
+            self._strip = _Strip((top, height), geometries, codes, shapely.STRtree(geometries))
+        return self._strip
+
+    def _boxes(self, window: Window) -> list[Box]:
+        """What holds a window, in the polygons' CRS: one box, or two where that ends in it."""
+        left, top = float(window.col_off), float(window.row_off)
+        right, bottom = left + window.width, top + window.height
+        columns = np.array([left, right, left, right])
+        x, y = self.grid.to_map(columns, np.array([top, top, bottom, bottom]))
+        bounds = _padded((x.min(), y.min(), x.max(), y.max()))
+        if self._to_scene is None:
+            return [bounds]
+        a, b, c, d = self._to_scene.transform_bounds(*bounds, densify_pts=21, direction="INVERSE")
+        if not np.isfinite([a, b, c, d]).all():
+            raise OptionError(
+                f"{self.path}: its CRS cannot hold the scene; save it in the scene's, "
+                f"{self.grid.crs.to_string() if self.grid.crs else 'none'}"
+            )
+        halves = [(a, b, c, d)] if a <= c else [(a, b, 180.0, d), (-180.0, b, c, d)]
+        return [_padded(half) for half in halves]
+
+    def _brought(self, geometry: Any, boxes: list[Box]) -> Any:
+        """A polygon's part near a window, in the scene's CRS."""
+        if self._to_scene is None:
+            return geometry
+        area = shapely.union_all([shapely.box(*box) for box in boxes])
+        near = _polygons(shapely.intersection(geometry, area))
+        side = min(max(right - left, top - bottom) for left, bottom, right, top in boxes)
+        transform = self._to_scene.transform
+        return shapely.transform(
+            shapely.segmentize(near, side / PIECES),
+            lambda points: np.column_stack(transform(points[:, 0], points[:, 1])),
+        )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (FionaError, CPLE_BaseError, shapely.errors.ShapelyError, OSError) as error:
+            raise MaskError(f"{self.path}: cannot be read as polygons: {error}") from error
+
+
+def transform_of(grid: Grid, window: Window) -> Affine:
+    """Of the pixels of a window of a grid."""
+    t = grid.transform
+    x, y = grid.to_map(np.array([float(window.col_off)]), float(window.row_off))
+    return Affine(t.a, t.b, float(x[0]), t.d, t.e, float(y[0]))
+
+
+def _padded(box: Box) -> Box:
+    left, bottom, right, top = box
+    x, y = PAD * (right - left), PAD * (top - bottom)
+    return left - x, bottom - y, right + x, top + y
+
+
+def _polygons(geometry: Any) -> Any:
+    """The polygons of a geometry, valid; an empty one where it has none."""
+    if not geometry.is_valid:
+        geometry = shapely.make_valid(geometry)
+    if geometry.geom_type in ("Polygon", "MultiPolygon"):
+        return geometry
+    parts = shapely.get_parts(shapely.get_parts(geometry))
+    return shapely.MultiPolygon([part for part in parts if part.geom_type == "Polygon"])
+
+
+def _choose_field(path: str | Path, fields: dict[str, str], wanted: str) -> str:
+    """The field of that name; shapefiles and databases change its case."""
+    alike = [name for name in fields if name == wanted] or [
+        name for name in fields if name.casefold() == wanted.casefold()
+    ]
+    if len(alike) != 1:
+        raise OptionError(
+            f"{path}: has no field {wanted!r}, only {', '.join(fields) or 'none'}; name the one "
+            "that holds the class with --field"
+        )
+    return alike[0]
+
+
+def _transformer(path: str | Path, wkt: str, grid: Grid) -> pyproj.Transformer | None:
+    """From the polygons' CRS to the scene's; None where they are the same."""
+    if not wkt and grid.crs is None:
+        return None
+    if not wkt or grid.crs is None:
+        without, other = ("labels", "the scene has") if not wkt else ("scene", "they have")
+        raise OptionError(
+            f"{path}: the {without} has no CRS where {other} one, so nothing says how they lie on "
+            "each other; state it (ogr2ogr -a_srs, gdal_edit.py -a_srs)"
+        )
+    try:
+        own = pyproj.CRS.from_wkt(wkt)
+        scene = pyproj.CRS.from_wkt(grid.crs.to_wkt())
+        if own.equals(scene, ignore_axis_order=True):
+            return None
+        return pyproj.Transformer.from_crs(own, scene, always_xy=True)
+    except pyproj.exceptions.ProjError as error:
+        raise OptionError(f"{path}: nothing leads from its CRS to the scene's: {error}") from error
