@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 import torch
 from safetensors import SafetensorError
@@ -15,6 +18,9 @@ from geomask.errors import ModelError, RecipeError
 from geomask.model_files import SUFFIX
 
 PLAIN_UNET = "plain-unet"
+
+HUB_SECONDS = 10.0
+"""How long the hub that smp downloads weights from may take to answer."""
 
 _WAY_OUT = "give --set network.encoder_weights=none, or a .safetensors file of them"
 
@@ -96,18 +102,20 @@ def build_network(
     if unknown:
         raise ModelError(f"{spec.architecture} has no option {', '.join(unknown)}")
     file = encoder_weights if str(encoder_weights).endswith(SUFFIX) else None
+    encoder = spec.encoder or "resnet34"
     try:
-        network: nn.Module = smp.create_model(
-            spec.architecture,
-            encoder_name=spec.encoder or "resnet34",
-            encoder_weights=None if file else encoder_weights,
-            in_channels=bands,
-            classes=classes,
-            **spec.options,
-        )
+        with _no_waiting_for_the_hub(encoder_weights is not None and not file):
+            network: nn.Module = smp.create_model(
+                spec.architecture,
+                encoder_name=encoder,
+                encoder_weights=None if file else encoder_weights,
+                in_channels=bands,
+                classes=classes,
+                **spec.options,
+            )
     except OSError as error:  # huggingface_hub's and urllib's, where a download fails
         raise RecipeError(
-            f"network.encoder_weights {encoder_weights} of {spec.encoder} cannot be downloaded "
+            f"network.encoder_weights {encoder_weights} of {encoder} cannot be downloaded "
             f"({type(error).__name__}); {_WAY_OUT}"
         ) from error
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -118,6 +126,39 @@ def build_network(
     if file:
         _load_encoder(network, Path(file), bands)
     return network
+
+
+@contextmanager
+def _no_waiting_for_the_hub(downloads: bool) -> Iterator[None]:
+    """Where the hub does not answer, have huggingface_hub look in its cache alone: it would ask
+    again and again, for half a minute a file, and say so each time."""
+    if not downloads:
+        yield
+        return
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not _hub_answers()
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _hub_answers() -> bool:
+    """Whether the hub gives any answer at all in `HUB_SECONDS`, its name's look-up included."""
+    from huggingface_hub import constants, get_session
+
+    answers = []
+
+    def ask() -> None:
+        with suppress(Exception):  # requests' or httpx's, by huggingface_hub's version
+            answers.append(get_session().head(constants.ENDPOINT, timeout=HUB_SECONDS))
+
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(HUB_SECONDS)
+    return bool(answers)
 
 
 def _load_encoder(network: nn.Module, path: Path, bands: int) -> None:

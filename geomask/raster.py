@@ -52,7 +52,7 @@ def open_raster(
 
     The caller says what the lack of a CRS means; rasterio's own warning about it is silenced.
     """
-    with _quiet(), rasterio.Env(**GDAL_OPTIONS):
+    with quiet(), rasterio.Env(**GDAL_OPTIONS):
         try:
             dataset = rasterio.open(path)
         except (*GDAL_ERRORS, ValueError) as problem:
@@ -69,7 +69,7 @@ _FILTERS = threading.Lock()
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without rasterio's warning about a missing CRS; one thread at a time, since Python's
     warning filters belong to the whole process."""
     with _FILTERS, warnings.catch_warnings():
@@ -185,7 +185,7 @@ class RasterWriter:
     def _read_back(self) -> None:
         """Compare the file with what was written: GDAL says nothing of a disk that fills up
         while a file is closed, or while the COG driver's threads compress."""
-        with _quiet(), rasterio.open(self._staged.path) as dataset:
+        with quiet(), rasterio.open(self._staged.path) as dataset:
             # GDAL drops an empty value, and the space around any.
             found = {key: value.strip() for key, value in dataset.tags().items()}
             lost = [k for k, v in self._tags.items() if v.strip() != found.get(k, "")]
@@ -196,7 +196,7 @@ class RasterWriter:
                     raise OSError(errno.EIO, "what was written does not read back")
             levels = range(len(dataset.overviews(1)))
         for level in levels:
-            with _quiet(), rasterio.open(self._staged.path, overview_level=level) as overview:
+            with quiet(), rasterio.open(self._staged.path, overview_level=level) as overview:
                 for _, window in overview.block_windows(1):
                     overview.read(window=window)
 
@@ -232,7 +232,7 @@ class RasterWriter:
 
 def _create(path: Path, grid: Grid, layout: Layout, block: int) -> rasterio.io.DatasetWriter:
     """An empty tiled TIFF to write into; read once, a moment later, so hardly compressed."""
-    with _quiet():
+    with quiet():
         dataset = rasterio.open(
             path,
             "w",

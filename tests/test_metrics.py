@@ -84,6 +84,15 @@ def test_a_pixel_without_prediction_is_wrong_and_not_left_out() -> None:
     assert scores.macro("f1") == pytest.approx((2 / 4 + 2 / 4) / 2)
 
 
+def test_a_class_that_is_never_predicted_has_precision_0_and_one_that_never_occurs_none() -> None:
+    truth, predicted = np.array([0, 0, 1], np.uint8), np.array([0, 7, 0], np.uint8)
+    scores = scores_of(count_pairs(truth, predicted, (0, 1, 7), (0, 1, 7)))
+    np.testing.assert_array_equal(scores.precision, [1 / 2, 0, np.nan])
+    assert scores.macro("precision") == pytest.approx(
+        oracle.precision_score(truth, predicted, labels=[0, 1], average="macro", zero_division=0)
+    )
+
+
 def test_nothing_labelled_has_no_score() -> None:
     scores = scores_of(np.zeros((2, 3), np.int64))
     assert np.isnan(scores.accuracy)

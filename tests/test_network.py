@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import time
+from collections.abc import Iterator
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -112,6 +116,31 @@ def test_weights_that_cannot_be_fetched_are_refused_with_the_way_out(
     message = str(caught.value)
     assert f"encoder_weights imagenet of {encoder} cannot be downloaded" in message
     assert "give --set network.encoder_weights=none, or a .safetensors file" in message
+
+
+@pytest.fixture(params=["refuses", "is silent"])
+def dead_hub(request, tmp_path, monkeypatch) -> Iterator[None]:
+    """A hub that lets nobody in, or lets them wait; nothing is in the cache."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if request.param == "refuses":
+            server.close()
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{port}")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr("geomask.network.HUB_SECONDS", 0.5)
+        yield
+
+
+@pytest.mark.usefixtures("dead_hub")
+def test_a_hub_that_does_not_answer_is_not_waited_for(caplog) -> None:
+    from huggingface_hub import constants
+
+    before, started = constants.HF_HUB_OFFLINE, time.monotonic()
+    with pytest.raises(RecipeError, match="encoder_weights imagenet of resnet18 cannot be downlo"):
+        build_network(RESNET, bands=3, classes=2, encoder_weights="imagenet")
+    assert time.monotonic() - started < 10, "huggingface_hub's own patience is half a minute"
+    assert not caplog.records, "and it says so each time"
+    assert constants.HF_HUB_OFFLINE is before
 
 
 def test_weights_that_do_not_fit_are_refused_with_the_way_out(tmp_path) -> None:

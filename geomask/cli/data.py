@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
     from geomask.training.cut import CutSummary, Cutting
 
-ELSEWHERE = {"cloudsen12": "data_cloudsen12", "subset": "data_cloudsen12"}
+ELSEWHERE = {
+    "cloudsen12": "data_cloudsen12",
+    "subset": "data_cloudsen12",
+    "simulate": "data_simulate",
+}
 """Subcommands that are in a file of their own, imported when they are asked for."""
 
 

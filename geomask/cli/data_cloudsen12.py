@@ -40,15 +40,10 @@ def _bbox(
     return west, south, east, north
 
 
-def _names(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[str, ...] | None:
-    """B04,B03 as a tuple."""
-    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
-
-
 def _shows(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[str, ...]:
     from geomask.training.cloudsen12 import PRESENCE
 
-    names = _names(ctx, param, text) or ()
+    names = options.names(ctx, param, text) or ()
     for name in names:
         if name not in PRESENCE:
             raise click.BadParameter(f"{name!r} is none of {', '.join(PRESENCE)}")
@@ -131,7 +126,7 @@ def _filters(function: _Function) -> _Function:
 @_filters
 @click.option(
     "--bands",
-    callback=_names,
+    callback=options.names,
     metavar="NAME,…",
     help="Bands to take, as in blue,green,red or B02,B03,B04. [default: all]",
 )

@@ -36,7 +36,8 @@ def write_evaluation(
     draw: Callable[[Path], None] | None = None,
     overwrite: bool = False,
 ) -> tuple[Path, ...]:
-    """Write metrics.json and per_chip.csv to a folder, all or none of them; returns their paths.
+    """Write metrics.json and per_chip.csv to a folder; returns their paths. All are complete before
+    the first comes into place.
 
     draw: writes report.html to the path it is given; it comes into place with the others.
     Raises OutputError.

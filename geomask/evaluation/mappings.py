@@ -10,7 +10,7 @@ from geomask.errors import OptionError
 from geomask.training.chips import CHIP_LABELS
 
 NOTHING = "nodata"
-"""Name for a mask code that is no answer; 255 never is one."""
+"""Name for a mask code that is no answer; 255 is none unless it is said to be."""
 
 MASK_PRESETS: Mapping[str, Mapping[int, str]] = {
     "scl": {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
 from geomask.classes import NODATA, ClassTable, remap
@@ -81,7 +82,7 @@ def open_masks(
 
     codes: what mask codes stand for; None where the masks say so themselves, as geomask's do.
     Raises MaskError for a mask that is missing or lies elsewhere than its chip, OptionError where
-    nothing says what the codes stand for.
+    nothing says what the codes stand for, or mask and `codes` contradict each other.
     """
     folder = Path(folder)
     files = {chip.id: _find(folder, chip, len(chips)) for chip in chips}
@@ -89,6 +90,7 @@ def open_masks(
     for chip in chips:
         with open_mask(files[chip.id]) as mask:
             _check_place(mask, chip)
+            _check_nodata(mask, codes or {})
             if codes is None and CLASSES_TAG not in mask.dataset.tags():
                 raise OptionError(
                     f"{mask.path}: does not say what its codes stand for; say so with --map scl, "
@@ -119,6 +121,21 @@ def _find(folder: Path, chip: Chip, count: int) -> Path:
     return found[0]
 
 
+def _check_nodata(mask: MaskReader, codes: Mapping[int, str]) -> None:
+    """Refuse a class for what a mask calls nodata: tools often call clear ground so, and one of
+    the two words is wrong then. What a file leaves out is read as 255, so that is no class then."""
+    value, flags = mask.dataset.nodata, mask.dataset.mask_flag_enums[0]
+    left_out = {int(value), NODATA} if value is not None and 0 <= value <= NODATA else set()
+    left_out |= {NODATA} if MaskFlags.per_dataset in flags else set()
+    wrong = [code for code, name in codes.items() if name != NOTHING and code in left_out]
+    if wrong:
+        raise OptionError(
+            f"{mask.path}: has nodata, which is code {wrong[0]} here, and --map says that this is "
+            f"{codes[wrong[0]]}; say {wrong[0]}=nodata, or take the file's word away with "
+            f"gdal_edit.py -unsetnodata {mask.path}"
+        )
+
+
 def _check_place(mask: MaskReader, chip: Chip) -> None:
     """Refuse a mask on another grid than its chip's; where either states no CRS, of another size.
 
@@ -133,10 +150,11 @@ def _check_place(mask: MaskReader, chip: Chip) -> None:
             return
     x, y = _corners(grid)
     extent = " ".join(f"{end:.10g}" for end in (x.min(), y.min(), x.max(), y.max()))
+    srs = f"-t_srs {grid.crs.to_string()} " if grid.crs else ""
     raise MaskError(
         f"{mask.path}: {mask.grid.width} x {mask.grid.height} pixels are not the "
         f"{grid.width} x {grid.height} of {chip.image.name}, or lie elsewhere; bring it to that "
-        f"grid with gdalwarp -r near -te {extent} -ts {grid.width} {grid.height}"
+        f"grid with gdalwarp -r near {srs}-te {extent} -ts {grid.width} {grid.height}"
     )
 
 

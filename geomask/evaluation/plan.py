@@ -17,14 +17,13 @@ from geomask.evaluation.results import Evaluation
 from geomask.evaluation.selection import (
     check_ids,
     chips_of_split,
-    cloud_free_chips,
     columns_of,
     seen_groups,
 )
 from geomask.evaluation.subject import ModelSubject, Subject
 from geomask.evaluation.tally import Legend
 from geomask.evaluation.trial import Told, Trial
-from geomask.training.chips import read_manifest
+from geomask.training.chips import cloud_free_chips, read_manifest
 
 
 class Options(TypedDict, total=False):
@@ -116,7 +115,7 @@ def plan_evaluation(
         clear=free,
         data=tuple(map(str, data)),
         split=split,
-        seen=seen_groups(card, there, chips),
+        seen=seen_groups(card, there, chips, free),
         by=columns_of(chips, by),
         tolerance=tolerance,
         draws=draws,

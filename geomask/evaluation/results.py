@@ -152,11 +152,12 @@ class Evaluation:
     """Masks against labels.
 
     subject: what was scored, as `Subject.about` says. data: chip folders. data_sha256: their
-    fingerprint. split: which chips. groups: split groups that they make. seen_groups: of these,
-    what the model's card says it was trained on. labels: the class each chip label counts as;
-    None: not scored. confusion: pixels, row truth, column prediction, in the order of `classes`.
-    ignored: pixels not scored by the name of their label, "unknown" for any other code. by:
-    columns of `group_rows`. tolerance: pixels, of boundaries. draws, level, seed: of intervals.
+    fingerprint. split: which chips. groups: split groups that they make. seen_groups: of these and
+    of cloud-free chips', what the model's card says it was trained on. labels: the class each chip
+    label counts as; None: not scored. confusion: pixels, row truth, column prediction, in the order
+    of `classes`. ignored: pixels not scored by the name of their label, "unknown" for any other
+    code. by: columns of `group_rows`. tolerance: pixels, of boundaries. draws, level, seed: of
+    intervals.
     """
 
     subject: Mapping[str, Any]

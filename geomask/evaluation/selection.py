@@ -5,12 +5,11 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from geomask.card import Card
 from geomask.errors import GeomaskWarning, OptionError, RecipeError
-from geomask.training.chips import Chip, read_manifest
+from geomask.training.chips import Chip
 from geomask.training.splits import assign_splits
 
 HELD_OUT = "held-out"
@@ -22,15 +21,6 @@ the same for every model and every mask), all chips, or those held out."""
 
 USUAL_COLUMNS = ("sensor", "surface", "biome", "source")
 """Columns of a manifest that scores are broken down by, where it has them, beside split_group."""
-
-
-def cloud_free_chips(folder: str | Path) -> list[Chip]:
-    """The chips of a folder that are known to be free of cloud. RecipeError where none is."""
-    chips = read_manifest(folder, labelled=False)
-    free = [chip for chip in chips if chip.fields.get("cloud_free") == "yes"]
-    if not free:
-        raise RecipeError(f"{folder}: no chip has cloud_free = yes in its manifest")
-    return free
 
 
 def chips_of_split(chips: Sequence[Chip], split: str, card: Card | None = None) -> list[Chip]:
@@ -71,17 +61,23 @@ def held_groups(card: Card | None) -> set[str]:
     return {str(group) for groups in named if isinstance(groups, list | tuple) for group in groups}
 
 
-def seen_groups(card: Card | None, there: Sequence[Chip], chips: Sequence[Chip]) -> tuple[str, ...]:
-    """The groups of `chips` that the model was trained on, with a warning if there are any.
+def seen_groups(
+    card: Card | None, there: Sequence[Chip], chips: Sequence[Chip], clear: Sequence[Chip] = ()
+) -> tuple[str, ...]:
+    """The groups of `chips` and `clear` that the model was trained on, with a warning if there are
+    any.
 
-    there: all chips of the folders. Where they have groups that the card names as held back they
-    are what the model was trained on, but for those groups.
+    there: all labelled chips of the folders. Where a card does not name what its model was trained
+    on but has held some of their groups back, it is all but these.
     """
-    held = held_groups(card)
-    scored = {chip.group for chip in chips}
-    if card is None or not held & {chip.group for chip in there} or scored <= held:
+    held, trained = held_groups(card), _trained_groups(card)
+    scored = {chip.group for chip in (*chips, *clear)}
+    if trained is None:
+        known = held & {chip.group for chip in there}
+        trained = {chip.group for chip in chips} - held if known else set()
+    seen = sorted(scored & trained)
+    if card is None or not seen:
         return ()
-    seen = sorted(scored - held)
     warnings.warn(
         f"model {card.name} was trained on {len(seen)} of the {len(scored)} groups that are "
         f"scored, so their scores flatter it; --split {HELD_OUT} leaves them out",
@@ -91,13 +87,19 @@ def seen_groups(card: Card | None, there: Sequence[Chip], chips: Sequence[Chip])
     return tuple(seen)
 
 
+def _trained_groups(card: Card | None) -> set[str] | None:
+    """Groups that a card says its model was trained on; None where it does not say."""
+    named = None if card is None else card.provenance.get("training_groups")
+    return set(map(str, named)) if isinstance(named, list | tuple) else None
+
+
 def check_ids(chips: Sequence[Chip]) -> None:
     """RecipeError where two chips have one id: masks and tables could not tell them apart."""
     twice = [name for name, count in Counter(chip.id for chip in chips).items() if count > 1]
     if twice:
         raise RecipeError(
-            f"{len(twice)} ids of chips are in more than one folder, as {twice[0]}; give each "
-            "chip its own"
+            f"{len(twice)} ids are of more than one chip, within a folder or among several, as "
+            f"{twice[0]}; give each chip its own"
         )
 
 

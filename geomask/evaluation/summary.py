@@ -118,7 +118,10 @@ def cloud_free(
 ) -> CloudFree:
     """What was flagged on clear chips. groups: int64 (classes,) each, pixels by class."""
     table = legend.table
-    harmless = {legend.labels["clear"], legend.labels["snow"]}
+    labels = legend.labels
+    alarming = {labels[name] for name in ("thick_cloud", "thin_cloud", "shadow")}
+    # Snow that is told to count as cloud makes no cloud harmless.
+    harmless = {labels["clear"], *({"snow", labels["snow"]} - alarming)}
     flags = np.array([item.name not in harmless for item in table])
     pixels = np.array(groups)
     flagged = np.stack([pixels[:, flags].sum(axis=1), pixels.sum(axis=1)], axis=1)

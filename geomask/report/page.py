@@ -161,7 +161,7 @@ def _notes(evaluation: Evaluation) -> Html:
     if groups < FEW_GROUPS:
         notes.append(f"There are only {groups} groups: the intervals are too narrow, or missing.")
     if seen:
-        said = f"The model was trained on {len(seen)} of these {groups} groups: scores flatter it."
+        said = f"The model was trained on {len(seen)} of the groups scored: scores flatter it."
         which = element("details", element("summary", "Which groups"), ", ".join(seen))
         notes.append(join([element("strong", said), which]))
     if overall.unpredicted:

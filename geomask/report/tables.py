@@ -12,6 +12,7 @@ from geomask.evaluation.results import (
     GroupRow,
     PartScores,
 )
+from geomask.metrics import CLASS_SCORES
 from geomask.report.markup import (
     Html,
     count,
@@ -31,7 +32,7 @@ MOST_ROWS = 50
 STRONGEST = 0.45
 """Opacity behind a cell of the confusion matrix that holds its whole row: ink stays readable."""
 
-CLASS_SCORES = ("iou", "f1", "precision", "recall", "boundary_f1")
+COLUMNS = (*CLASS_SCORES, "boundary_f1")
 """Scores that a class and, as macro scores, all of them have."""
 
 
@@ -49,14 +50,14 @@ def class_table(evaluation: Evaluation) -> Html:
     columns += ["Average precision", "Calibration error"] if curves else []
     rows = []
     for item in evaluation.classes:
-        row = [class_label(item), *(estimate(getattr(item, name)) for name in CLASS_SCORES)]
+        row = [class_label(item), *(estimate(getattr(item, name)) for name in COLUMNS)]
         row += [count(number) for number in (item.pixels, item.predicted, item.unpredicted)]
         if curves:
             curve = item.curve
             row.append(score(None if curve is None else curve.average_precision))
             row.append(score(None if curve is None else curve.calibration_error))
         rows.append(row)
-    macro = [estimate(getattr(overall, f"macro_{name}")) for name in CLASS_SCORES]
+    macro = [estimate(getattr(overall, f"macro_{name}")) for name in COLUMNS]
     called = sum(item.predicted for item in evaluation.classes)
     foot = ["Macro", *macro, *map(count, (overall.pixels, called, overall.unpredicted))]
     caption = (

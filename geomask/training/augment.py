@@ -63,7 +63,8 @@ class Augment:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Flips, quarter turns, any turn, rescaling and the crop to a patch, in one resampling.
 
-        Bilinear for reflectance, nearest for labels; outside the crop NaN and 255.
+        Bilinear for reflectance, nearest for labels. Outside the crop reflectance is mirrored, as
+        scenes are at their edges when a model is run, and labels are 255.
         """
         from kornia.geometry.transform import warp_affine
 
@@ -73,12 +74,14 @@ class Augment:
         missing_band = absent.flatten(2).all(dim=2)[:, :, None, None]
         measured = ~(absent & ~missing_band).any(dim=1, keepdim=True)
         values = torch.cat([image.nan_to_num(0.0), measured.float()], dim=1)
-        warped = warp_affine(values, matrix, size, mode="bilinear")
-        turned = warp_affine(labels[:, None].float(), matrix, size, mode="nearest")
+        warped = warp_affine(values, matrix, size, mode="bilinear", padding_mode="reflection")
+        known = torch.stack([labels.float(), torch.ones_like(labels, dtype=torch.float32)], dim=1)
+        turned = warp_affine(known, matrix, size, mode="nearest")
         # A pixel blended with one that was not measured is darker than either side of the edge.
-        outside = warped[:, -1:] < 0.999
-        result = warped[:, :-1].masked_fill(outside | missing_band, math.nan)
-        return result, turned[:, 0].round().long().masked_fill(outside[:, 0], IGNORE)
+        unmeasured = warped[:, -1:] < 0.999
+        result = warped[:, :-1].masked_fill(unmeasured | missing_band, math.nan)
+        unknown = unmeasured[:, 0] | (turned[:, 1] < 0.5)
+        return result, turned[:, 0].round().long().masked_fill(unknown, IGNORE)
 
     def _matrices(self, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
         """float32 (N, 2, 3): crop pixel (x, y) to patch pixel, about the centres of both."""

@@ -10,30 +10,43 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from geomask.card import Card
+from geomask.errors import RecipeError
 from geomask.training.chips import fingerprint
 from geomask.training.gather import Gathered
 from geomask.training.recipe import Recipe
+from geomask.version import __version__
 
 LIBRARIES = ("torch", "lightning", "kornia", "segmentation-models-pytorch", "numpy", "rasterio")
 """Distributions whose versions a card states."""
 
 
 def draft_card(recipe: Recipe, name: str, stride: int, resolution: tuple[float, float]) -> Card:
-    """What can be said before training; the model is called as its file is."""
+    """What can be said before training; the model is called as its file is.
+
+    Raises RecipeError for a recipe that makes no valid card.
+    """
     table = recipe.card
-    return Card(
-        name=re.sub(r"[^A-Za-z0-9_.-]", "-", name).lstrip("_.-")[:60] or table.name,
-        network=recipe.network.spec,
-        bands=recipe.bands,
-        band_sets=tuple(choice.bands for choice in recipe.band_sets),
-        normalisation=recipe.normalisation,
-        classes=recipe.classes,
-        resolution=resolution,
-        stride=stride,
-        margin=table.margin,
-        licence=table.licence,
-    )
+    try:
+        return Card(
+            name=re.sub(r"[^A-Za-z0-9_.-]", "-", name).lstrip("_.-")[:60] or table.name,
+            network=recipe.network.spec,
+            bands=recipe.bands,
+            band_sets=tuple(choice.bands for choice in recipe.band_sets),
+            normalisation=recipe.normalisation,
+            classes=recipe.classes,
+            resolution=resolution,
+            stride=stride,
+            margin=table.margin,
+            licence=table.licence,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["card", *map(str, first["loc"])])
+        message = first["msg"].removeprefix("Value error, ")
+        raise RecipeError(f"recipe {table.name}: {where}: {message}") from error
 
 
 def describe_model(recipe: Recipe, chips: Gathered) -> str:
@@ -55,11 +68,13 @@ def describe_run(
         "seed": recipe.trainer.seed,
         "data_sha256": fingerprint(folders),
         "chips": chips.counts(),
+        "training_groups": chips.groups("train"),
         "validation_groups": chips.groups("val"),
         "test_groups": chips.groups("test"),
         "best_epoch": best_epoch,
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("geomask", *LIBRARIES)},
+            "geomask": __version__,
+            **{name: version(name) for name in LIBRARIES},
         },
     }

@@ -15,7 +15,7 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from geomask.errors import BandError
-from geomask.raster import _quiet
+from geomask.raster import quiet
 from geomask.sensors import COMMON_NAMES
 from geomask.training.chips import IGNORE
 
@@ -90,14 +90,14 @@ def _write(
         # Differences of neighbours: GDAL has one way for integers, another for floats.
         "predictor": 3 if values.dtype.kind == "f" else 2,
     }
-    with _quiet():
+    with quiet():
         dataset = rasterio.open(path, "w", **profile)
     with dataset:
         dataset.write(values)
         dataset.descriptions = names
         if calibration != (1.0, 0.0):
             dataset.scales, dataset.offsets = ((part,) * count for part in calibration)
-    with _quiet(), rasterio.open(path) as dataset:
+    with quiet(), rasterio.open(path) as dataset:
         same = (
             np.array_equal(dataset.read(), values, equal_nan=values.dtype.kind == "f")
             and dataset.descriptions == names

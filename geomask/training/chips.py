@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from rasterio.windows import Window
 from geomask.band_names import common_names
 from geomask.errors import RecipeError
 from geomask.grid import Grid
-from geomask.raster import grid_of, open_raster
+from geomask.raster import GDAL_ERRORS, grid_of, open_raster, root_cause
 from geomask.sensors import INTEGER_SCALE
 
 CHIP_LABELS = {"clear": 0, "thick_cloud": 1, "thin_cloud": 2, "shadow": 3, "snow": 4}
@@ -82,6 +83,21 @@ def read_manifest(folder: str | Path, *, labelled: bool = True) -> list[Chip]:
     if not rows:
         raise RecipeError(f"{path}: lists no chips")
     return [_read_chip(path, row, labelled) for row in rows]
+
+
+def cloud_free_chips(folder: str | Path) -> list[Chip]:
+    """The chips of a folder whose manifest says `yes` in the column `cloud_free`, without masks.
+
+    Raises RecipeError as `read_manifest` does, and where there are none.
+    """
+    chips = read_manifest(folder, labelled=False)
+    free = [chip for chip in chips if chip.fields.get("cloud_free") == "yes"]
+    if not free:
+        raise RecipeError(
+            f"{folder}: no chip has cloud_free = yes in its manifest; only those are known to be "
+            "free of cloud"
+        )
+    return free
 
 
 def _read_chip(manifest: Path, row: dict[str, str], labelled: bool) -> Chip:
@@ -145,10 +161,11 @@ def read_image(
     """float32 (bands, height, width), reflectance; NaN where a band is absent or not measured.
 
     window: the part to read, the whole chip if None. shape: (height, width) to average it to.
+    Raises RecipeError where the pixels are damaged.
     """
     where = [chip.bands.index(name) if name in chip.bands else None for name in bands]
     present = [index for index in where if index is not None]
-    with open_raster(chip.image, RecipeError) as source:
+    with _reading(chip.image) as source:
         dn = source.read(
             [index + 1 for index in present],
             window=window,
@@ -174,11 +191,11 @@ def read_labels(
     """uint8 (height, width): chip codes as on disk; `IGNORE` for a number that is no byte's.
 
     window: the part to read, the whole chip if None. shape: (height, width) to bring it to, each
-    pixel that of the nearest. Raises RecipeError for a chip without a mask.
+    pixel that of the nearest. Raises RecipeError for a chip without a mask, or a damaged one.
     """
     if chip.mask is None:
         raise RecipeError(f"{chip.image}: has no mask")
-    with open_raster(chip.mask, RecipeError) as source:
+    with _reading(chip.mask) as source:
         codes = source.read(1, window=window, out_shape=shape)
     if codes.dtype == np.uint8:
         return np.asarray(codes)
@@ -186,11 +203,26 @@ def read_labels(
     return codes.astype(np.uint8)
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[rasterio.DatasetReader]:
+    """A raster of a chip; RecipeError where it does not open, or its pixels are damaged."""
+    with open_raster(path, RecipeError) as source:
+        try:
+            yield source
+        except GDAL_ERRORS as error:
+            raise RecipeError(
+                f"{path}: its pixels cannot be read ({root_cause(error)}); "
+                "make the chip again or take it out of the manifest"
+            ) from error
+
+
 def fingerprint(folders: Iterable[str | Path]) -> str:
-    """SHA-256, hexadecimal, over each folder's manifest and the names and sizes of its rasters."""
+    """SHA-256, hexadecimal, of each folder's manifest and masks, and of images' names and sizes."""
     digest = hashlib.sha256()
     for folder in map(Path, folders):
         digest.update((folder / "manifest.csv").read_bytes())
         for path in sorted(folder.glob("*.tif")):
             digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+            if path.stem.endswith("_mask"):
+                digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -12,12 +12,11 @@ judgement, tuned by eye against Sentinel-2 L1C chips of SEN12MS-CR: plausible, n
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from geomask.errors import OptionError
 
@@ -31,9 +30,6 @@ RADIATIVE_SMOOTHING = 9.0
 """Metres (standard deviation): light that is scattered many times leaves a cloud beside where it
 entered and blurs its finest detail (Marshak et al. 1995, "Radiative smoothing in fractal clouds",
 name the effect; the length is ours, short, to keep edges crisp)."""
-
-SUN_DIAMETER = 0.0093
-"""Apparent diameter of the sun, radians: the penumbra's width per metre of light path."""
 
 
 class Optics(NamedTuple):
@@ -80,6 +76,11 @@ class Sun:
         length = height / math.tan(math.radians(self.elevation)) / pixel_size
         azimuth = math.radians(self.azimuth)
         return length * math.cos(azimuth), -length * math.sin(azimuth)
+
+
+def random_sun(rng: np.random.Generator) -> Sun:
+    """Elevation 20 to 70 degrees, azimuth 90 to 270."""
+    return Sun(rng.uniform(90.0, 270.0), rng.uniform(20.0, 70.0))
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,15 @@ class CloudField:
 def random_layers(rng: np.random.Generator) -> list[CloudLayer]:
     """None in one case of eight; else cumulus, deck and veil, alone or together.
 
-    Covers are small more often than large (Beta(1, 2.8)); the ranges are in `_random_layer`.
+    Covers are small more often than large (Beta(1, 2.8)), but for one deck in eight samples that
+    covers most of the image; the ranges are in `_random_layer`.
     """
-    if rng.random() < 0.125:
+    chance = rng.random()
+    if chance < 0.125:
         return []
+    if chance < 0.25:
+        deck = replace(_random_layer("deck", rng), cover=rng.beta(6.0, 1.0))
+        return [deck, _random_layer("cumulus", rng)] if rng.random() < 0.5 else [deck]
     kinds: dict[Kind, float] = {"cumulus": 0.65, "deck": 0.25, "veil": 0.4}
     drawn = [kind for kind, chance in kinds.items() if rng.random() < chance]
     return [_random_layer(kind, rng) for kind in drawn or ["cumulus"]]
@@ -152,7 +158,7 @@ def random_layers(rng: np.random.Generator) -> list[CloudLayer]:
 def _random_layer(kind: Kind, rng: np.random.Generator) -> CloudLayer:
     # Lowest and highest of height, depth, scale (metres), thickness and softness.
     low, high = {
-        "cumulus": ((300.0, 100.0, 500.0, 2.5, 1.2), (3000.0, 1200.0, 5000.0, 18.0, 2.4)),
+        "cumulus": ((300.0, 100.0, 150.0, 2.5, 1.2), (3000.0, 1200.0, 5000.0, 18.0, 2.4)),
         "deck": ((500.0, 10.0, 2000.0, 4.0, 0.9), (5000.0, 400.0, 10000.0, 20.0, 1.5)),
         "veil": ((4000.0, 0.0, 1000.0, 0.4, 1.0), (8000.0, 0.0, 10000.0, 2.5, 1.6)),
     }[kind]
@@ -237,30 +243,6 @@ def spectral_noise(
     noise = np.fft.irfft2(spectrum, padded)[: shape[0], : shape[1]].astype(np.float32)
     result: Float = (noise - noise.mean()) / max(float(noise.std()), 1e-12)
     return result
-
-
-def direct_light(field: CloudField, shape: tuple[int, int], pixel_size: float, sun: Sun) -> Float:
-    """float32 `shape`, 0 to 1: fraction of the direct sunlight that passes the field's clouds.
-
-    exp(-(1 - g^2) thickness / sin(elevation)): what is scattered within the forward peak (delta
-    scaling, g = 0.85) still counts as direct. A cloud's upper part casts its shadow farther, so
-    the cloud is projected from several heights, thinner towards its top.
-    """
-    path = math.sin(math.radians(sun.elevation))
-    peak = float(field.thickness.max(initial=0.0))
-    levels = 4 if field.depth > 0.0 else 1
-    thickness = np.zeros(shape, np.float32)
-    for level in range(levels):
-        share = level / max(levels - 1, 1)
-        move = sun.displacement(field.height + share * field.depth, pixel_size)
-        there = field.window(shape, move) - np.float32(0.6 * share * peak)
-        thickness = np.maximum(thickness, there)
-    light: Float = np.exp(np.float32(-0.28 / path) * thickness)
-    penumbra = field.height / path * SUN_DIAMETER / pixel_size
-    blurred: Float = ndimage.gaussian_filter(
-        light, min(penumbra / 3.0, min(shape) / 8.0), truncate=3.0
-    )
-    return blurred
 
 
 def two_stream_reflectance(

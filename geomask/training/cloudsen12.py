@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from geomask.errors import GeomaskWarning, OptionError, RecipeError
+from geomask.raster import open_raster
 from geomask.sensors import SENTINEL2
 from geomask.training.chip_folder import ChipFolder
 from geomask.training.cloudsen12_sample import (
@@ -131,13 +132,15 @@ def convert(
 
     level: "l1c" or "l2a", what the samples are. bands: to take, by common name or Sentinel-2's;
     all if None. report: called after each sample.
-    A damaged sample is left out and told. Raises OptionError, OutputError, and RecipeError where
-    a source cannot be reached any more; the same call goes on from there.
+    A damaged sample is left out and told. Raises OptionError, as where the folder has a sample
+    at another level or with other bands; OutputError, and RecipeError where a source cannot be
+    reached any more; the same call goes on from there.
     """
     names = choose_bands(level, bands)
     result = Conversion(Path(folder))
     with ChipFolder(folder, columns=COLUMNS) as chips:
         there = chips.ids
+        _check_alike(chips, [s for s in samples if chip_id(s) in there], level, names)
         todo = [sample for sample in samples if chip_id(sample) not in there]
         result = Conversion(Path(folder), present=len(samples) - len(todo))
         with closing(checked(todo, level, names, result.left_out, report)) as stream:
@@ -173,6 +176,28 @@ def checked(
                 yield sample, content, patch
             if report is not None:
                 report(Progress(done, len(samples)))
+
+
+def _check_alike(
+    chips: ChipFolder, present: Sequence[Sample], level: str, bands: tuple[str, ...]
+) -> None:
+    """Refuse to pass over chips that are there and are not what is asked for."""
+    rows = {row["id"]: row for row in chips.rows}
+    other = {rows[chip_id(sample)].get("level") or level for sample in present} - {level}
+    if other:
+        raise OptionError(
+            f"{chips.folder}: has some of these samples at level {', '.join(sorted(other))}, not "
+            f"{level}; give another --out"
+        )
+    for sample in present:
+        image = chips.folder / f"{chip_id(sample)}.tif"
+        with open_raster(image, RecipeError) as dataset:
+            found = dataset.descriptions
+        if found != bands:
+            raise OptionError(
+                f"{image}: is there with the bands {', '.join(map(str, found))}, not "
+                f"{', '.join(bands)}; give --bands as before, or another --out"
+            )
 
 
 def _same(value: object, wanted: str) -> bool:

@@ -30,11 +30,6 @@ from geomask.training.chips import CHIP_LABELS, IGNORE
 from geomask.training.taco import Content, Sample, SampleError
 
 LEVELS = ("l1c", "l2a")
-LABEL_TYPES = ("high", "scribble")
-"""Who labelled and how: every pixel, or strokes. `nolabel`, the third, has no labels."""
-
-SPLITS = ("train", "validation", "test")
-"""The set's own."""
 
 SCALE = INTEGER_SCALE
 OFFSET = 0.0

@@ -136,9 +136,11 @@ class DrawnPolygons:
                 found.empty += 1
             elif feature.geometry.type not in ("Polygon", "MultiPolygon"):
                 found.others += 1
+            elif (drawn := shape(feature.geometry)).is_empty:
+                found.empty += 1
             else:
                 found.polygons += 1
-                found.invalid += not shape(feature.geometry).is_valid
+                found.invalid += not drawn.is_valid
                 value = feature.properties[self._field]
                 if self.drawing.meanings.of(value) is None:
                     found.unknown["empty" if value is None else repr(value)] += 1
@@ -209,11 +211,15 @@ class DrawnPolygons:
         return [_padded(half) for half in halves]
 
     def _brought(self, geometry: Any, boxes: list[Box]) -> Any:
-        """A polygon's part near a window, in the scene's CRS."""
-        if self._to_scene is None:
-            return geometry
+        """A polygon's part near a window, in the scene's CRS.
+
+        Cut in that CRS too: what is burned costs by its corners, and one polygon of clear ground
+        may have those of all clouds of a scene.
+        """
         area = shapely.union_all([shapely.box(*box) for box in boxes])
         near = _polygons(shapely.intersection(geometry, area))
+        if self._to_scene is None:
+            return near
         side = min(max(right - left, top - bottom) for left, bottom, right, top in boxes)
         transform = self._to_scene.transform
         return shapely.transform(

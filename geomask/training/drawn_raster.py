@@ -31,7 +31,8 @@ class DrawnRaster:
 
     grid: of the scene. meanings: of its codes; where it is a mask of geomask's, of its classes'
     names. What it says is nodata is not labelled.
-    Raises MaskError for a raster that holds no labels, OptionError for one on another grid.
+    Raises MaskError for a raster that holds no labels, OptionError for one on another grid, and
+    where the user says that its nodata value is a class.
     Warns where codes are taken as chip codes.
     """
 
@@ -48,13 +49,16 @@ class DrawnRaster:
                     "labels are one band of class codes"
                 )
             _check_place(path, grid_of(self._dataset), grid)
+            _check_nodata(path, self._dataset.nodata, meanings)
             self._names = _class_names(path) if CLASSES_TAG in self._dataset.tags() else {}
             self._stack = stack.pop_all()
         if not self._names and meanings.numbers_assumed:
             chip_codes = ", ".join(f"{code} {name}" for name, code in CHIP_LABELS.items())
+            nodata = self._dataset.nodata
+            others = "all others" + ("" if nodata is None else f" and its nodata, {nodata:g},")
             warnings.warn(
-                f"{path}: does not name its classes; its codes are taken as {chip_codes} and all "
-                'others as not labelled (state them with --map "1=cloud,2=shadow")',
+                f"{path}: does not name its classes; its codes are taken as {chip_codes} and "
+                f'{others} as not labelled (state them with --map "1=cloud,2=shadow")',
                 GeomaskWarning,
                 stacklevel=2,
             )
@@ -114,6 +118,16 @@ class DrawnRaster:
 def _class_names(path: str | Path) -> dict[int, str]:
     with open_mask(path) as mask:
         return {item.code: item.name for item in mask.classes}
+
+
+def _check_nodata(path: str | Path, nodata: float | None, meanings: Meanings) -> None:
+    """Tools often call the code of clear ground nodata: one of the two words is wrong then."""
+    code = None if nodata is None or meanings.numbers_assumed else meanings.of(nodata)
+    if code not in (None, IGNORE):
+        raise OptionError(
+            f"{path}: says that its {nodata:g} is nodata, and --map that it is a class; leave it "
+            f"out of --map, or take the file's word away with gdal_edit.py -unsetnodata {path}"
+        )
 
 
 def _check_place(path: str | Path, own: Grid, scene: Grid) -> None:

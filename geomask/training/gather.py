@@ -11,10 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from geomask.errors import GeomaskWarning, RecipeError
-from geomask.training.chips import Chip, read_labels, read_manifest
+from geomask.training.chips import (
+    CHIP_LABELS,
+    Chip,
+    cloud_free_chips,
+    read_labels,
+    read_manifest,
+)
 from geomask.training.recipe import Recipe
 from geomask.training.samples import resized
 from geomask.training.splits import Split, assign_splits, stated_split
+
+CLOUDLESS_SHARE = 0.9
+"""Of a labelled chip's pixels, clear or snow: the rest may be unknown."""
 
 DRAWS = 4
 """Clouds drawn over each clear chip to validate on, where there are no labelled chips."""
@@ -25,9 +34,9 @@ class Gathered:
     """What a run trains and validates on.
 
     training, validation: labelled; without labelled chips, validation is of clouds drawn over the
-    clear chips to validate on. clear_training, clear_validation: known to be cloud-free, without
-    masks. splits: of every chip that was considered, (chip, split). skipped: labelled chips left
-    out because nothing on them is labelled.
+    clear chips to validate on. clear_training, clear_validation: known to be cloud-free; without
+    masks, but for labelled chips of training that show no cloud. splits: of every chip that was
+    considered, (chip, split). skipped: labelled chips left out because nothing on them is labelled.
     """
 
     training: list[Chip]
@@ -59,11 +68,12 @@ def gather_chips(
     """All chips, split by `assign_splits`; a clear chip trains only where its group does.
 
     data: labelled chip folders. clear: folders whose chips of manifest column `cloud_free` "yes"
-    get clouds drawn over them. One of the two may be empty.
+    get clouds drawn over them, and then labelled chips that show none do as well. One of the two
+    may be empty.
     Raises RecipeError where there is nothing to train or to validate on.
     """
     labelled, skipped = _labelled(recipe, data)
-    free = _cloud_free(clear)
+    free = [chip for folder in clear for chip in cloud_free_chips(folder)]
     if not labelled and not free:
         raise RecipeError("no chips to train on; give a chip folder (--data), or --clear")
     groups, share = recipe.data.validation_groups, recipe.data.validation_share
@@ -86,7 +96,8 @@ def gather_chips(
     return Gathered(
         chosen["train"],
         chosen["val"] if labelled else drawn,
-        [chip for chip, split in clear_split if split == "train"],
+        [chip for chip, split in clear_split if split == "train"]
+        + (_cloudless(recipe, chosen["train"]) if free else []),
         held,
         [(chip, splits[chip.id]) for chip in labelled] + clear_split,
         skipped,
@@ -99,6 +110,22 @@ def write_splits(path: Path, splits: Iterable[tuple[Chip, Split]]) -> None:
         writer = csv.writer(file)
         writer.writerow(("image", "id", "split_group", "split"))
         writer.writerows((chip.image, chip.id, chip.group, split) for chip, split in splits)
+
+
+def check_splits(path: Path, splits: Iterable[tuple[Chip, Split]]) -> None:
+    """Refuse to go on with other chips than those that `write_splits` noted. Raises RecipeError."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            before = {(row["id"], row["split_group"], row["split"]) for row in csv.DictReader(file)}
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error):
+        return
+    now = {(chip.id, chip.group, split) for chip, split in splits}
+    if before != now:
+        other = min(before ^ now)
+        raise RecipeError(
+            f"{path}: the run that is to be resumed had other chips, or split them otherwise, as "
+            f"{other[0]}; give the same --data and --clear, or another run folder"
+        )
 
 
 def resolution_of(recipe: Recipe, chips: Gathered) -> tuple[float, float]:
@@ -132,6 +159,7 @@ def _labelled(recipe: Recipe, folders: Sequence[str | Path]) -> tuple[list[Chip]
                 f"{chip.image}: has none of the recipe's bands ({', '.join(recipe.bands)}), "
                 f"only {', '.join(filter(None, chip.bands))}"
             )
+    _warn_of_bands(recipe, chips)
     codes = list(recipe.label_channels())
     useful = [chip for chip in chips if np.isin(read_labels(chip), codes).any()]
     skipped = len(chips) - len(useful)
@@ -143,19 +171,32 @@ def _labelled(recipe: Recipe, folders: Sequence[str | Path]) -> tuple[list[Chip]
     return useful, skipped
 
 
-def _cloud_free(folders: Sequence[str | Path]) -> list[Chip]:
-    chips = [
-        chip
-        for folder in folders
-        for chip in read_manifest(folder, labelled=False)
-        if chip.fields.get("cloud_free") == "yes"
-    ]
-    if folders and not chips:
-        raise RecipeError(
-            f"{folders[0]}: no chip has cloud_free = yes in its manifest; only those are known "
-            "to be safe to draw clouds over"
+def _warn_of_bands(recipe: Recipe, chips: Sequence[Chip]) -> None:
+    """Warn of chips that lack bands which a scene must have for the model to run on it."""
+    sets = [set(choice.bands) for choice in recipe.band_sets] or [set(recipe.bands)]
+    lacking = [chip for chip in chips if not any(bands <= set(chip.bands) for bands in sets)]
+    missing = [name for name in recipe.bands if any(name not in chip.bands for chip in lacking)]
+    if lacking:
+        warnings.warn(
+            f"{len(lacking)} of {len(chips)} chips lack bands of the recipe ({', '.join(missing)});"
+            " the network is shown them as absent, but predict asks a scene for them",
+            GeomaskWarning,
+            stacklevel=4,
         )
-    return chips
+
+
+def _cloudless(recipe: Recipe, chips: Sequence[Chip]) -> list[Chip]:
+    """Labelled chips over which clouds can be drawn: nearly all of them clear or snow, and no
+    cloud or shadow at all."""
+    ground = [CHIP_LABELS["clear"], CHIP_LABELS["snow"]]
+    found = []
+    for chip in chips:
+        labels = read_labels(chip)
+        bare = np.isin(labels, ground)
+        drawn = ~bare & np.isin(labels, list(CHIP_LABELS.values()))
+        if chip.gsd and set(recipe.bands) <= set(chip.bands) and not drawn.any():
+            found += [chip] if bare.mean() >= CLOUDLESS_SHARE else []
+    return found
 
 
 def _group_splits(chips: Sequence[Chip], splits: Mapping[str, Split]) -> dict[str, Split]:

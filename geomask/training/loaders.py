@@ -60,10 +60,12 @@ class _Unlabelled(Dataset[Sample]):
 class ChipBatches(pl.LightningDataModule):
     """The batches of a run, made in each process once it knows which one it is."""
 
-    def __init__(self, recipe: Recipe, chips: Gathered) -> None:
+    def __init__(self, recipe: Recipe, chips: Gathered, epoch: int = 0) -> None:
+        """epoch: the first to be trained, which is not 0 where a run is resumed."""
         super().__init__()
         self.recipe = recipe
         self.chips = chips
+        self.epoch = epoch
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Crops to train on."""
@@ -71,6 +73,8 @@ class ChipBatches(pl.LightningDataModule):
         samples = TrainingSamples(self.recipe, self.chips.training, self.chips.clear_training)
         table = self.recipe.data
         numbers = SampleNumbers(len(samples), table.batch_size, rank, processes)
+        # Workers begin on the first epoch before Lightning says which one it is.
+        numbers.set_epoch(self.epoch)
         return DataLoader(
             samples,
             batch_size=numbers.part,

@@ -26,7 +26,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from geomask.device import choose_device, choose_precision
 from geomask.errors import GeomaskWarning, RecipeError
 from geomask.training.recipe import Recipe
-from geomask.training.run_folder import BEST, LAST
+from geomask.training.run_folder import BEST, LAST, RunCheckpoints
 from geomask.training.tables import TrainerTable
 
 
@@ -51,6 +51,7 @@ def build_trainer(recipe: Recipe, run_dir: Path, *, progress: bool) -> pl.Traine
         precision=lightning_precision(table.precision, device),
         gradient_clip_val=recipe.optimizer.clip or None,
         callbacks=_callbacks(recipe, run_dir),
+        plugins=[RunCheckpoints()],
         logger=_loggers(run_dir),
         log_every_n_steps=min(10, recipe.data.steps_per_epoch or 1),
         num_sanity_val_steps=0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import lightning.pytorch as pl
 import torch
@@ -26,7 +26,8 @@ class SegmentationModule(pl.LightningModule):
     """Trains `segmenter` as the recipe says.
 
     Logs train_loss per step; val_loss, val_iou (macro over the classes that occur) and
-    val_iou_<class> per epoch. Raises RecipeError where the loss is no number.
+    val_iou_<class> per epoch. Raises RecipeError where the loss is no number, and where no pixel
+    to validate on is both labelled and measured.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -53,6 +54,7 @@ class SegmentationModule(pl.LightningModule):
         self.mean_loss = MeanMetric(nan_strategy="disable")
         self.plateau: ReduceLROnPlateau | None = None
         self._plateau_state: dict[str, Any] | None = None
+        self._wrong: list[str] = []
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Reflectance (N, bands, H, W) of any size to logits (N, classes, H, W)."""
@@ -87,12 +89,13 @@ class SegmentationModule(pl.LightningModule):
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             image, labels = self.augment(batch["image"], batch["labels"], generator)
         loss = self._loss(self(image), labels)
-        self._check_number(loss, batch["id"])
+        self._check_numbers([] if torch.isfinite(loss) else list(batch["id"]))
         self.log("train_loss", loss, prog_bar=True, batch_size=len(labels))
         return loss
 
     def on_validation_epoch_start(self) -> None:
         """All processes validate the same network: the mean of BatchNorm's statistics of each."""
+        self._wrong = []
         if self.trainer.world_size > 1:
             for buffer in self.segmenter.body.buffers():
                 if buffer.is_floating_point():
@@ -104,12 +107,22 @@ class SegmentationModule(pl.LightningModule):
         labels = batch["labels"]
         self.confusion.update(logits.argmax(dim=1), labels)
         labelled = (labels != IGNORE).flatten(1).any(dim=1).sum()
-        self.mean_loss.update(self._loss(logits, labels), weight=labelled)
+        loss = self._loss(logits, labels)
+        self.mean_loss.update(loss, weight=labelled)
+        if not torch.isfinite(loss):
+            self._wrong += batch["id"]
 
     def on_validation_epoch_end(self) -> None:
         """Logs what the chips of all processes say, and forgets it; lowers lr on a plateau."""
+        self._check_numbers(self._wrong)
         values = {"val_loss": self.mean_loss.compute()}
-        scores = class_scores(self.confusion.compute(), [c.name for c in self.recipe.classes])
+        confusion = self.confusion.compute()
+        if not confusion.any():
+            self._stop(
+                "no pixel of the validation chips is both labelled and measured in the recipe's "
+                "bands; check the chips' nodata value, their labels and data.resize"
+            )
+        scores = class_scores(confusion, [entry.name for entry in self.recipe.classes])
         self.mean_loss.reset()
         self.confusion.reset()
         values["val_iou"] = scores["macro_iou"]
@@ -157,12 +170,11 @@ class SegmentationModule(pl.LightningModule):
     def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return segmentation_loss(logits, labels, self.recipe.loss)
 
-    def _check_number(self, loss: torch.Tensor, chips: Sequence[str]) -> None:
-        """Raise RecipeError in the first process, and end the others, where a loss is no number.
+    def _check_numbers(self, wrong: list[str]) -> None:
+        """Stop where a loss is no number. wrong: the chips of this process with such a loss.
 
-        All at once: a process that went on would wait for the others for ever.
+        All processes at once: one that went on would wait for the others for ever.
         """
-        wrong = list(chips) if not torch.isfinite(loss) else []
         if self.trainer.world_size > 1:
             found = self.trainer.strategy.reduce(
                 torch.tensor(float(bool(wrong)), device=self.device), reduce_op="sum"
@@ -171,17 +183,23 @@ class SegmentationModule(pl.LightningModule):
                 return
             everyone: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(everyone, wrong)
-            wrong = [chip for part in everyone for chip in part]
-            if not self.trainer.is_global_zero:
-                raise SystemExit(0)
+            # A chip may be in two processes: see `loaders._Unlabelled`.
+            wrong = list(dict.fromkeys(chip for part in everyone for chip in part))
         if wrong:
-            raise RecipeError(self._not_a_number(wrong))
+            self._stop(self._not_a_number(wrong))
+
+    def _stop(self, message: str) -> NoReturn:
+        """Raise RecipeError in the first process, and end the others; called in all of them."""
+        if not self.trainer.is_global_zero:
+            raise SystemExit(0)
+        raise RecipeError(message)
 
     def _not_a_number(self, chips: Sequence[str]) -> str:
+        what = "validation chips" if self.trainer.validating else "chips"
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
-        kept = f"the best model so far is {best}" if best else "no model was good enough to keep"
+        kept = f"the best model so far is {best}" if best else "no epoch was finished before"
         return (
             f"the loss is no longer a number in epoch {self.current_epoch}, step "
-            f"{self.global_step}, chips {', '.join(chips)}; {kept}; "
+            f"{self.global_step}, {what} {', '.join(chips)}; {kept}; "
             "try a smaller optimizer.lr or trainer.precision=fp32"
         )

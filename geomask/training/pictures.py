@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -16,10 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from geomask.training.chips import IGNORE, Chip
 from geomask.training.recipe import Recipe
 from geomask.training.samples import WholeChips
+from geomask.training.scores import Network
 from geomask.training.tables import COLOURS
-
-Network = Callable[[torch.Tensor], torch.Tensor]
-"""Reflectance (1, bands, H, W) to logits (1, classes, H, W)."""
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -65,7 +63,7 @@ def draw_curves(run_dir: Path) -> Path | None:
 
 
 def read_series(run_dir: Path) -> dict[str, Series]:
-    """Loss and IoU by epoch, finite values only; train_loss is the mean over the epoch's steps.
+    """Loss and IoU by epoch, finite values only; train_loss is the mean of those that were logged.
 
     Where a run was resumed, what was logged later counts.
     """

@@ -132,8 +132,8 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             message = "no such key"
-        given = [item for item in overrides if item.split("=")[0].strip() == key]
-        origin = f"{source} with {given[-1]}" if given else source
+        given = [item for item in overrides if f"{_key(item)}.".startswith(f"{key}.")]
+        origin = f"{source} with {', '.join(given)}" if given else source
         raise RecipeError(f"{origin}: {f'{key}: ' if key else ''}{message}") from error
 
 
@@ -153,6 +153,11 @@ def _read_text(name_or_path: str | Path) -> tuple[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise RecipeError(f"{path}: cannot be read: {reason}") from error
+
+
+def _key(override: str) -> str:
+    """The key of `table.key=value`, without blanks."""
+    return ".".join(part.strip() for part in override.partition("=")[0].split("."))
 
 
 def _apply(content: dict[str, Any], override: str) -> None:

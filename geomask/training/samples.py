@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,12 @@ from torch.utils.data import Dataset
 
 from geomask.classes import remap
 from geomask.errors import RecipeError
+from geomask.metrics import Counts
 from geomask.training.chips import CHIP_LABELS, IGNORE, Chip, read_image, read_labels
+from geomask.training.clouds import random_sun
+from geomask.training.ground import GROUND_BANDS, random_ground, snow_labels
 from geomask.training.recipe import Recipe
+from geomask.training.simulate import random_scene_clouds
 
 OVERSCAN = 1.25
 """Side of a crop over side of a patch: room to turn and shrink a crop before its corners run out.
@@ -28,11 +32,6 @@ TRIES = 4
 
 LABELLED_SHARE = 0.2
 """Enough labelled pixels: this share of a crop."""
-
-SNOW_NDSI, SNOW_GREEN, SNOW_NIR = 0.4, 0.2, 0.15
-"""Snow where NDSI, green and nir reflectance lie above these (Hall et al. 1995's threshold on the
-index, and brightness to leave out water); only good for chips without cloud."""
-
 
 DRAWN_SEED = 7
 """Of the clouds that are drawn over clear chips to validate on: the same for every recipe, so that
@@ -48,23 +47,37 @@ class Sample(TypedDict):
     id: str
 
 
+class _Choice(NamedTuple):
+    """What a sample is of: a chip, whether clouds are drawn over it, and the chip code that its
+    window must have, if any."""
+
+    chip: Chip
+    covered: bool
+    label: int | None = None
+
+
 class TrainingSamples(Dataset[Sample]):
     """Crops to train on, each a function of (seed, number) alone; its length is one epoch.
 
-    Chips are drawn: groups in proportion to the square root of their pixels, since pixels of one
-    place repeat each other, and chips within a group in proportion to their pixels. Where the
-    recipe's steps_per_epoch is 0 they are shown one after the other instead, in an order that is
-    another each time all have been shown. Without labelled chips every sample is simulated.
+    Drawn is first a label, each as often as any other that the chips have, so that what is rare is
+    seen as well; then a chip: groups in proportion to the square root of their pixels of that
+    label, since pixels of one place repeat each other, and chips within a group in proportion to
+    these; then a window that has the label. Clear chips are drawn by their size in the same way.
+    Where the recipe's steps_per_epoch is 0, chips are shown one after the other instead, in an
+    order that is another each time all have been shown. Without labelled chips every sample is
+    simulated.
     """
 
     def __init__(self, recipe: Recipe, chips: Sequence[Chip], clear: Sequence[Chip] = ()) -> None:
+        """chips: labelled. clear: cloud-free, with or without labels, to draw clouds over."""
         self.recipe = recipe
         self.chips, self.clear = list(chips), list(clear)
-        self.weights = _chances(self.chips)
-        self.clear_weights = _chances(self.clear)
+        self.channels = recipe.label_channels()
+        self.drawing = recipe.data.steps_per_epoch > 0
+        self.chances = _chances_by_label(self.chips, self.channels) if self.drawing else {}
+        self.clear_chances = _chances(self.clear, [math.prod(chip.shape) for chip in self.clear])
         patch = recipe.data.patch
         self.side = math.ceil(patch * OVERSCAN) if recipe.augment.overscans else patch
-        self.channels = recipe.label_channels()
 
     def __len__(self) -> int:
         table = self.recipe.data
@@ -73,32 +86,37 @@ class TrainingSamples(Dataset[Sample]):
 
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng((self.recipe.trainer.seed, number))
-        chip = self._draw(rng) if self.recipe.data.steps_per_epoch else self._in_turn(number)
+        chip, covered, label = self._draw(rng) if self.drawing else self._in_turn(number)
         data, bands = self.recipe.data, self.recipe.bands
-        if chip.mask is None:
+        if covered:
             image, codes = simulated_crop(chip, bands, self.side, data.simulated_gsd, rng)
         else:
-            image, codes = labelled_crop(chip, bands, self.side, rng, data.resize)
+            image, codes = labelled_crop(chip, bands, self.side, rng, data.resize, label)
         return _sample(chip, image, codes, self.channels)
 
-    def _draw(self, rng: np.random.Generator) -> Chip:
+    def _draw(self, rng: np.random.Generator) -> _Choice:
         share = self.recipe.data.simulate_share if self.chips else 1.0
         if self.clear and rng.random() < share:
-            return self.clear[int(rng.choice(len(self.clear), p=self.clear_weights))]
-        return self.chips[int(rng.choice(len(self.chips), p=self.weights))]
+            chip = self.clear[int(rng.choice(len(self.clear), p=self.clear_chances))]
+            return _Choice(chip, covered=True)
+        label = int(rng.choice(list(self.chances)))
+        chip = self.chips[int(rng.choice(len(self.chips), p=self.chances[label]))]
+        return _Choice(chip, covered=False, label=label)
 
-    def _in_turn(self, number: int) -> Chip:
+    def _in_turn(self, number: int) -> _Choice:
+        count = len(self.chips) + len(self.clear)
+        turn, place = divmod(number, count)
+        order = np.random.default_rng((self.recipe.trainer.seed, turn, count))
+        index = int(order.permutation(count)[place])
         chips = [*self.chips, *self.clear]
-        turn, place = divmod(number, len(chips))
-        order = np.random.default_rng((self.recipe.trainer.seed, turn, len(chips)))
-        return chips[int(order.permutation(len(chips))[place])]
+        return _Choice(chips[index], covered=index >= len(self.chips))
 
 
 class WholeChips(Dataset[Sample]):
     """Whole chips, resized as the recipe says and otherwise as they are.
 
-    Without a mask a chip is clear, or snow by `snow_labels`; with clouds to be drawn (`Chip.drawn`)
-    it is a crop of one patch with these, the same each time.
+    Without a mask a chip is clear, or snow by `ground.snow_labels`; with clouds to be drawn
+    (`Chip.drawn`) it is a crop of one patch with these, the same each time.
     """
 
     def __init__(self, recipe: Recipe, chips: Sequence[Chip]) -> None:
@@ -118,7 +136,9 @@ class WholeChips(Dataset[Sample]):
             shape = resized(chip.shape, data.resize)
             image = read_image(chip, bands, shape=shape)
             codes = (
-                snow_labels(chip, shape) if chip.mask is None else read_labels(chip, None, shape)
+                cloud_free_labels(chip, shape)
+                if chip.mask is None
+                else read_labels(chip, None, shape)
             )
         return _sample(chip, image, codes, self.recipe.label_channels())
 
@@ -135,28 +155,36 @@ def labelled_crop(
     side: int,
     rng: np.random.Generator,
     resize: int | None = None,
+    label: int | None = None,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
     """A random crop: image float32 (bands, side, side), chip codes uint8 (side, side).
 
-    Of the chip as `resized`. Where it is smaller than the crop the rest is NaN and 255. A window
-    that is almost all ignored is drawn again, a few times.
+    Of the chip as `resized`. Where it is smaller than the crop it is mirrored, as scenes are at
+    their edges when a model is run, and the codes are 255. label: a chip code that the window
+    must have, where the chip has it; without one, a window that is almost all ignored is drawn
+    again, a few times.
     """
     shape = resized(chip.shape, resize)
-    shrunk = None if shape == chip.shape else read_labels(chip, None, shape)
+    labels = read_labels(chip, None, shape)
     height, width = (min(side, size) for size in shape)
+    anchors = np.argwhere(labels == label) if label is not None else ()
     for _ in range(TRIES):
-        row = int(rng.integers(shape[0] - height + 1))
-        column = int(rng.integers(shape[1] - width + 1))
+        low, high = (0, 0), (shape[0] - height, shape[1] - width)
+        if len(anchors):
+            anchor = anchors[int(rng.integers(len(anchors)))]
+            low = tuple(np.maximum(low, anchor - (height - 1, width - 1)))
+            high = tuple(np.minimum(high, anchor))
+        row, column = (int(rng.integers(a, b + 1)) for a, b in zip(low, high, strict=True))
         window = Window(column, row, width, height)
-        codes = read_labels(chip, window) if shrunk is None else shrunk[window.toslices()]
-        if (codes <= max(CHIP_LABELS.values())).mean() >= LABELLED_SHARE:
+        codes = labels[window.toslices()]
+        if len(anchors) or (codes <= max(CHIP_LABELS.values())).mean() >= LABELLED_SHARE:
             break
-    if shrunk is None:
+    if shape == chip.shape:
         image = read_image(chip, bands, window)
     else:
         image = read_image(chip, bands, shape=shape)[:, *window.toslices()]
     margins = _margins((height, width), side, rng)
-    image = np.pad(image, [(0, 0), *margins], constant_values=np.nan)
+    image = np.pad(image, [(0, 0), *margins], mode="reflect")
     return image, np.pad(codes, margins, constant_values=IGNORE)
 
 
@@ -173,8 +201,6 @@ def simulated_crop(
     never made finer than the chip's, and mirrored where the chip ends; clouds come after that.
     Raises RecipeError for a chip without a pixel size, or that lacks one of the bands.
     """
-    from geomask.training.simulate import random_scene_clouds
-
     missing = set(bands) - set(chip.bands)
     if chip.gsd is None or missing:
         what = f"bands {', '.join(sorted(missing))}" if missing else "a pixel size (gsd_m)"
@@ -187,37 +213,47 @@ def simulated_crop(
     )
     window = Window(column, row, spans[1], spans[0])
     shape = (min(side, max(1, round(spans[0] / factor))), min(side, round(spans[1] / factor)))
-    names = list(dict.fromkeys([*bands, "green", "nir", "swir16"]))
-    ground = read_image(chip, names, window, shape)
-    ground = np.pad(ground, [(0, 0), *_margins(shape, side, rng)], mode="symmetric")
-    snow = _snow(*(ground[names.index(name)] for name in ("green", "nir", "swir16")))
+    names = list(dict.fromkeys([*bands, *GROUND_BANDS]))
+    margins = _margins(shape, side, rng)
+    ground = np.pad(read_image(chip, names, window, shape), [(0, 0), *margins], mode="symmetric")
+    if chip.mask is None:
+        labels = snow_labels(*(ground[names.index(name)] for name in ("green", "nir", "swir16")))
+    else:
+        labels = np.pad(read_labels(chip, window, shape), margins, mode="symmetric")
+    sun = random_sun(rng)
+    if set(GROUND_BANDS) <= set(chip.bands):
+        ground, labels = random_ground(
+            ground, names, labels, pixel_size=pixel_size, sun=sun, rng=rng
+        )
     return random_scene_clouds(
-        ground[: len(bands)], bands, pixel_size=pixel_size, rng=rng, base_labels=snow
+        ground[: len(bands)], bands, pixel_size=pixel_size, sun=sun, rng=rng, base_labels=labels
     )
 
 
-def snow_labels(chip: Chip, shape: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
+def cloud_free_labels(chip: Chip, shape: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
     """uint8 (height, width): snow (4) or clear (0) for a chip that is known to be cloud-free."""
-    return _snow(*read_image(chip, ("green", "nir", "swir16"), shape=shape))
+    return snow_labels(*read_image(chip, ("green", "nir", "swir16"), shape=shape))
 
 
-def _snow(
-    green: npt.NDArray[np.float32],
-    nir: npt.NDArray[np.float32],
-    swir16: npt.NDArray[np.float32],
-) -> npt.NDArray[np.uint8]:
-    ndsi = (green - swir16) / np.maximum(green + swir16, 1e-6)
-    snow = (ndsi > SNOW_NDSI) & (green > SNOW_GREEN) & (nir > SNOW_NIR)
-    return np.where(snow, CHIP_LABELS["snow"], CHIP_LABELS["clear"]).astype(np.uint8)
+def _chances_by_label(
+    chips: Sequence[Chip], labels: Iterable[int]
+) -> dict[int, npt.NDArray[np.float64]]:
+    """`_chances` of the chips by chip code, of those codes that any chip has."""
+    counts = np.array([np.bincount(read_labels(chip).ravel(), minlength=256) for chip in chips])
+    return {
+        label: _chances(chips, counts[:, label])
+        for label in labels
+        if len(chips) and counts[:, label].any()
+    }
 
 
-def _chances(chips: Sequence[Chip]) -> npt.NDArray[np.float64]:
-    """float64 (chips,), sum 1: how often each chip is drawn."""
-    pixels = np.array([chip.shape[0] * chip.shape[1] for chip in chips], dtype=np.float64)
+def _chances(chips: Sequence[Chip], pixels: Sequence[int] | Counts) -> npt.NDArray[np.float64]:
+    """float64 (chips,), sum 1: how often each chip is drawn. pixels: that count, of each."""
     groups: dict[str, float] = {}
     for chip, count in zip(chips, pixels, strict=True):
-        groups[chip.group] = groups.get(chip.group, 0.0) + count
-    weights = pixels / np.sqrt([groups[chip.group] for chip in chips])
+        groups[chip.group] = groups.get(chip.group, 0.0) + float(count)
+    sizes = np.maximum([groups[chip.group] for chip in chips], 1.0)
+    weights = np.asarray(pixels, dtype=np.float64) / np.sqrt(sizes)
     shares: npt.NDArray[np.float64] = weights / weights.sum()
     return shares
 

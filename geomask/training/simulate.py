@@ -10,7 +10,6 @@ Sources stand in `clouds.py`; the thresholds below are our judgement.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from geomask.errors import OptionError
+from geomask.training.cloud_light import direct_light, light_from_above, relief_shading
 from geomask.training.clouds import (
     CloudField,
     CloudLayer,
@@ -26,7 +26,6 @@ from geomask.training.clouds import (
     Optics,
     Sun,
     band_optics,
-    direct_light,
     draw_field,
     random_layers,
     two_stream_reflectance,
@@ -40,6 +39,9 @@ CLEAR, THICK, THIN, SHADOW, SNOW, IGNORE = 0, 1, 2, 3, 4, 255
 THICK_REFLECTANCE, THIN_REFLECTANCE, CLEAR_REFLECTANCE = 0.28, 0.06, 0.03
 """Visible reflectance a cloud adds: thick above the first, thin above the second, not there below
 the third; between the last two nobody can say, and the label is IGNORE."""
+
+SEEN_DARKENING = 0.012
+"""Reflectance that a shadow must take from some band to be seen: over dark water it is IGNORE."""
 
 SHADOW_LIGHT, SUNLIT_LIGHT = 0.5, 0.8
 """Fraction of direct light: shadow below the first, sunlit above the second, IGNORE between."""
@@ -87,15 +89,15 @@ def random_scene_clouds(
     bands: Sequence[str],
     *,
     pixel_size: float,
+    sun: Sun,
     rng: np.random.Generator,
     base_labels: Labels | None = None,
 ) -> tuple[Float, Labels]:
     """Clouds as a training sample wants them, everything drawn from `rng`; see `draw_layers`.
 
-    One sample in eight stays without cloud. Sun elevation 20 to 70 degrees, azimuth 90 to 270;
-    cumulus at 300 to 3000 m, decks at 500 to 5000 m, veils at 4000 to 8000 m.
+    One sample in eight stays without cloud, and about one in eight is overcast. Cumulus lies at
+    300 to 3000 m, decks at 500 to 5000 m, veils at 4000 to 8000 m.
     """
-    sun = Sun(rng.uniform(90.0, 270.0), rng.uniform(20.0, 70.0))
     return draw_layers(
         image,
         bands,
@@ -159,7 +161,8 @@ def render_fields(
     ignore_faint: False to decide every pixel, at the middle of what would be IGNORE.
     base_labels: uint8 (height, width), chip codes of the clear image; kept where nothing is drawn.
     Returns float32 (bands, height, width) and uint8 (height, width): 0 clear, 1 thick cloud, 2 thin
-    cloud, 3 cloud shadow, 4 snow, 255 where cloud or shadow is too faint to tell.
+    cloud, 3 cloud shadow, 4 snow, 255 where cloud or shadow is too faint to tell, or the ground
+    too dark for a shadow to be seen.
 
     Raises OptionError for a band without cloud optics, or where the shapes disagree.
     """
@@ -168,24 +171,36 @@ def render_fields(
     light = np.ones(shape, np.float32)
     for field in fields:
         light *= direct_light(field, shape, pixel_size, sun)
+    ordered = sorted(fields, key=lambda field: field.height)
     seen = [
-        _Seen(f.window(shape), _relief_shading(f, shape, pixel_size, sun), f.ice)
-        for f in sorted(fields, key=lambda field: field.height)
+        _Seen(
+            field.window(shape),
+            relief_shading(field, shape, pixel_size, sun)
+            * light_from_above(field, ordered[number + 1 :], shape, pixel_size, sun),
+            field.ice,
+        )
+        for number, field in enumerate(ordered)
     ]
     haze, diffusion, absorption = rng.uniform((0.8, 0.7, 0.5), (1.1, 1.3, 1.2))
     result = np.empty(image.shape, np.float32)
+    taken = np.zeros(shape, np.float32)
     for index, name in enumerate(bands):
         optics = band_optics(name)
         # Surface reflectance has little path radiance in it; the darkest pixels bound it.
         darkest = max(0.0, 0.9 * float(np.percentile(image[index, ::4, ::4], 1)))
         path = np.float32(min(haze * optics.path, darkest))
         diffuse = np.float32(min(0.6, diffusion * optics.diffuse))
-        ground = (image[index] - path) * (diffuse + (1 - diffuse) * light)
+        lost = (image[index] - path) * (1 - diffuse) * (1 - light)
+        ground = image[index] - path - lost
+        np.maximum(taken, lost, out=taken)
         parallax = misregistration * rng.standard_normal(2)
         result[index] = _seen_through(ground, path, seen, optics, absorption, parallax)
     if noise > 0.0:
         result += np.float32(noise) * rng.standard_normal(result.shape, np.float32)
-    return np.maximum(result, 0.0, out=result), _labels(fields, light, base, ignore_faint)
+    labels = _labels(fields, light, base, ignore_faint)
+    if ignore_faint:
+        labels[(labels == SHADOW) & (taken < SEEN_DARKENING)] = IGNORE
+    return np.maximum(result, 0.0, out=result), labels
 
 
 class _Seen(NamedTuple):
@@ -233,28 +248,6 @@ def _seen_through(
         air = air * through
     result: Float = ground + air
     return result
-
-
-def _relief_shading(
-    field: CloudField, shape: tuple[int, int], pixel_size: float, sun: Sun
-) -> Float:
-    """Factor of cloud brightness, about 0.6 to 1.5: the side towards the sun is brighter.
-
-    The relief is the cloud top's: `depth` high where the field is thickest.
-    """
-    peak = float(field.thickness.max(initial=0.0))
-    if field.depth == 0.0 or peak == 0.0:
-        return np.ones(shape, np.float32)
-    top = np.sqrt(field.window(shape) * np.float32(1.0 / peak)) * np.float32(field.depth)
-    top = ndimage.gaussian_filter(top, 1.5, truncate=3.0)
-    to_shadow = [np.float32(step) for step in sun.displacement(1.0, pixel_size)]
-    length = max(math.hypot(*to_shadow), 1e-9)
-    down, right = np.gradient(top, np.float32(pixel_size))
-    # Height that grows on the way to the shadow is a slope that faces the sun.
-    facing: Float = (down * to_shadow[0] + right * to_shadow[1]) / np.float32(length)
-    cot = 1.0 / math.tan(math.radians(sun.elevation))
-    shading: Float = 1.0 + np.float32(0.3) * np.tanh(np.float32(0.8 * cot) * facing)
-    return shading.astype(np.float32)
 
 
 def _labels(fields: Sequence[CloudField], light: Float, base: Labels, ignore_faint: bool) -> Labels:

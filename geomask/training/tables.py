@@ -161,7 +161,7 @@ class TrainerTable(Table):
 
     max_epochs: int = Field(default=20, ge=1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     monitor: Literal["val_iou", "val_loss"] = "val_iou"
     patience: int = Field(default=0, ge=0)
     device: str = "auto"

@@ -14,12 +14,19 @@ import torch
 from geomask.card import Card
 from geomask.checkpoint import save_model
 from geomask.device import choose_device
-from geomask.errors import OutputError
+from geomask.errors import GeomaskError, OutputError
 from geomask.memory import keep_freed_memory
 from geomask.model_files import SUFFIX
 from geomask.output import check_output
+from geomask.training.calibration import fit_temperature
 from geomask.training.cards import describe_model, describe_run, draft_card
-from geomask.training.gather import Gathered, gather_chips, resolution_of, write_splits
+from geomask.training.gather import (
+    Gathered,
+    check_splits,
+    gather_chips,
+    resolution_of,
+    write_splits,
+)
 from geomask.training.loaders import ChipBatches
 from geomask.training.loop import build_trainer, is_first_process, is_parallel, quiet
 from geomask.training.module import SegmentationModule
@@ -29,7 +36,7 @@ from geomask.training.run_folder import (
     begin_folder,
     best_checkpoint,
     check_folder,
-    epochs_of_ended,
+    progress_of,
 )
 from geomask.training.scores import band_set_scores
 
@@ -80,6 +87,7 @@ def train(
     check_output(out, overwrite=overwrite)
     run_dir = Path(run_dir) if run_dir else out.with_suffix(".run")
     last = check_folder(run_dir, recipe, resume=resume, overwrite=overwrite)
+    epochs, ended = progress_of(last, recipe) if last else (0, False)
     with quiet():
         chips = gather_chips(recipe, data, clear)
         trainer = build_trainer(recipe, run_dir, progress=progress)
@@ -93,10 +101,11 @@ def train(
         if is_first_process():
             if last is None:
                 begin_folder(run_dir, recipe)
+            else:
+                check_splits(run_dir / "splits.csv", chips.splits)
             write_splits(run_dir / "splits.csv", chips.splits)
-        epochs = epochs_of_ended(last, recipe) if last else 0
-        if not epochs:
-            _fit(trainer, module, ChipBatches(recipe, chips), last)
+        if not ended:
+            _fit(trainer, module, ChipBatches(recipe, chips, epochs), last)
             epochs = trainer.current_epoch
         if not is_first_process():
             return TrainResult(out, run_dir, card, epochs, best_epoch=-1)
@@ -132,6 +141,7 @@ def _finish(
         update={
             "provenance": describe_run(recipe, folders, chips, int(best["epoch"])),
             "metrics": metrics,
+            "temperature": fit_temperature(network, recipe, chips.validation),
             "description": recipe.card.description or describe_model(recipe, chips),
         }
     )
@@ -149,3 +159,12 @@ def _fit(
         # Lightning turns Ctrl-C into exit(1) and stops listening to it.
         signal.signal(signal.SIGINT, before)
         raise KeyboardInterrupt from error
+    except GeomaskError as error:
+        raise _as_raised(error) from error
+
+
+def _as_raised(error: GeomaskError) -> GeomaskError:
+    """The error as it was before a DataLoader's worker put a traceback into its message."""
+    kind = type(error)
+    _, found, message = str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")
+    return kind(message.strip()) if found else error

@@ -38,7 +38,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
 
 
 def test_samples_become_chips_and_the_second_run_adds_the_rest(run, tmp_path) -> None:
-    done = run("cloudsen12 --out chips --source set.tortilla --limit 1 --json")
+    done = run("cloudsen12 --out chips --source set.tortilla --bands red,nir --limit 1 --json")
     assert done.exit_code == 0
     first = json.loads(done.stdout)
     assert (len(first["written"]), first["present"], first["left_out"]) == (1, 0, [])

@@ -67,15 +67,17 @@ def test_recipes_are_listed_shown_and_copied(tmp_path) -> None:
     assert load_recipe(target) == load_recipe("liss4")
 
 
-def two_processes(folder, out, *overrides: str) -> subprocess.CompletedProcess[str]:
-    """`geomask train` on two CPU processes, as a user starts it."""
+def two_processes(
+    folder, out, *overrides: str, program=("-m", "geomask.cli")
+) -> subprocess.CompletedProcess[str]:
+    """`geomask train` on two CPU processes, as a user starts it. program: what is run instead."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     settings = (*TINY, "trainer.devices=2", *overrides)
     arguments = [part for text in settings for part in ("--set", text)]
     return subprocess.run(
-        [sys.executable, "-m", "geomask.cli", "train", "--recipe", "cloud-shadow-9band",
+        [sys.executable, *program, "train", "--recipe", "cloud-shadow-9band",
          "--data", folder, "--out", out, "--json", *arguments],
         capture_output=True, text=True, timeout=300,
         env={**os.environ, "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"},
@@ -102,14 +104,46 @@ def test_two_processes_train_one_model(chip_folder, tmp_path) -> None:
     assert len(list((tmp_path / "m.run/pictures").iterdir())) == 3
 
 
+SPOILT = """
+from geomask.cli import main
+from geomask.training.module import SegmentationModule
+
+loss = SegmentationModule._loss
+SegmentationModule._loss = lambda self, *given: loss(self, *given) * (
+    float("nan") if {condition} else 1
+)
+main()
+"""
+
+
 @pytest.mark.slow
-def test_two_processes_stop_together_with_one_message(chip_folder, tmp_path) -> None:
-    """After an epoch with one chip to validate on, which only one of them has."""
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        (
+            "self.training and self.current_epoch == 1 and self.global_rank == 1",
+            "the loss is no longer a number in epoch 1, step 1, chips chips",
+        ),
+        (
+            "not self.training and self.current_epoch == 1",
+            "the loss is no longer a number in epoch 1, step 2, validation chips chips1; the best",
+        ),
+    ],
+)
+def test_two_processes_stop_together_with_one_message(
+    chip_folder, tmp_path, condition: str, message: str
+) -> None:
+    """In the second epoch; there is one chip to validate on, which only one of them has."""
     folder = chip_folder(count=3, size=40, bands=NINE_BANDS)
-    settings = ("optimizer.lr=1e30", "data.steps_per_epoch=1")
-    done = two_processes(folder, tmp_path / "m.safetensors", *settings)
+    (tmp_path / "spoilt.py").write_text(SPOILT.format(condition=condition))
+    done = two_processes(
+        folder,
+        tmp_path / "m.safetensors",
+        "data.steps_per_epoch=1",
+        'data.validation_groups=["place1"]',
+        program=(tmp_path / "spoilt.py",),
+    )
     assert done.returncode == 1, done.stderr
-    message = "the loss is no longer a number in epoch 1, step 1, chips chips"
     assert done.stderr.count(message) == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "m.safetensors").exists()

@@ -37,6 +37,17 @@ def test_curves_equal_scikit_learns(case) -> None:
         assert curve.share[40] == pytest.approx(truth[score == 40].mean())
 
 
+def test_pixels_that_a_model_is_sure_of_count_as_the_others() -> None:
+    truth = np.array([0, 0, 0, 1, 1, 1], np.uint8)
+    percent = np.array([100, 100, 0, 100, 0, 50], np.uint8)
+    histogram = PercentHistogram(2)
+    histogram.add(np.stack([percent, 100 - percent])[:, None], truth[None])
+    for channel, score in enumerate((percent, 100 - percent)):
+        theirs = average_precision_score(truth == channel, score)
+        assert histogram.curve(channel).average_precision == pytest.approx(theirs)
+    assert histogram.curve(0).recall[100] == pytest.approx(2 / 3)
+
+
 def test_parts_add_up(case) -> None:
     percent, channels = case
     whole, parts = PercentHistogram(3), PercentHistogram(3)

@@ -320,6 +320,20 @@ class TestSplits:
             result = evaluate(model=model, data=[data], split="all")
         assert result.seen_groups == ("at a", "at c")
 
+    def test_a_card_that_names_what_it_was_trained_on_is_taken_at_its_word(
+        self, folder: Folder
+    ) -> None:
+        data = folder(self.three())
+        free = folder({"f": two_chips()["a"]}, "free", cloud_free="yes")
+        trained = {"training_groups": ["at a", "at f"], "validation_groups": ["at b"]}
+        model = identity_model(provenance=trained)
+        with pytest.warns(GeomaskWarning, match=r"trained on 2 of the 4 groups"):
+            result = evaluate(model=model, data=[data], split="all", clear=[free])
+        assert result.seen_groups == ("at a", "at f"), "and not c, of which it knows nothing"
+        elsewhere = identity_model(provenance={"training_groups": ["at a"]})
+        with pytest.warns(GeomaskWarning, match=r"trained on 1 of the 3 groups"):
+            assert evaluate(model=elsewhere, data=[data], split="all").seen_groups == ("at a",)
+
     def test_a_card_that_names_other_groups_says_nothing_of_these(self, folder: Folder) -> None:
         model = identity_model(provenance={"validation_groups": ["elsewhere"]})
         result = evaluate(model=model, data=[folder(self.three())], split="all")
@@ -395,6 +409,32 @@ class TestMasks:
         with pytest.raises(MaskError, match=r"a\.tif: holds 7, of which nothing was said.*--map"):
             self.score(data, masks, "0=clear,1=cloud")
 
+    @pytest.mark.parametrize(
+        ("nodata", "mapping", "message"),
+        [
+            (0, "0=clear,1=cloud", "nodata, which is code 0 here, and --map says that this is cl"),
+            (9, "0=clear,255=cloud", "nodata, which is code 255 here, .* this is cloud"),
+            (255, "0=clear,255=cloud", "nodata, which is code 255 here, .* this is cloud"),
+        ],
+    )
+    def test_a_class_is_not_what_the_mask_calls_nodata(
+        self, folder: Folder, masks: Path, nodata: int, mapping: str, message: str
+    ) -> None:
+        labels = np.array([[0, 0, 1]], np.uint8)
+        data = folder({"a": (image_of(labels), labels)})
+        write(masks / "a.tif", labels, nodata=nodata)
+        with pytest.raises(OptionError, match=message):
+            self.score(data, masks, mapping)
+
+    def test_255_is_a_class_where_that_is_said_and_the_mask_has_no_nodata(
+        self, folder: Folder, masks: Path
+    ) -> None:
+        labels = np.array([[0, 0, 1]], np.uint8)
+        data = folder({"a": (image_of(labels), labels)})
+        write(masks / "a.tif", labels * np.uint8(255))
+        result = self.score(data, masks, "0=clear,255=cloud")
+        assert result.confusion == ((2, 0), (0, 1))
+
     def test_masks_that_do_not_say_what_they_are(self, folder: Folder, masks: Path) -> None:
         labels = np.zeros((1, 3), np.uint8)
         data = folder({"a": (image_of(labels), labels)})
@@ -406,7 +446,7 @@ class TestMasks:
         labels = np.zeros((4, 4), np.uint8)
         data = folder({"a": (image_of(labels), labels)})
         coarse = rasterio.Affine(20, 0, 500_000, 0, -20, 5_000_000)
-        way_out = r"gdalwarp -r near -te 500000 4999960 500040 5000000 -ts 4 4"
+        way_out = r"gdalwarp -r near -t_srs EPSG:32633 -te 500000 4999960 500040 5000000 -ts 4 4"
         write(masks / "a.tif", np.zeros((2, 2), np.uint8), transform=coarse)
         with pytest.raises(MaskError, match=way_out):
             self.score(data, masks)
@@ -481,6 +521,18 @@ def test_what_is_flagged_on_cloud_free_chips(folder: Folder) -> None:
     assert result.cloud_free.flagged.value == pytest.approx(2 / 7)
     assert result.cloud_free.shares["shadow"] == pytest.approx(1 / 7)
     assert result.chips == 2, "they are no labelled chips"
+
+
+@pytest.mark.parametrize("labels", [{"snow": "cloud"}, {"shadow": "clear", "snow": "clear"}])
+def test_cloud_is_flagged_whatever_snow_counts_as(folder: Folder, labels: Any) -> None:
+    free = image_of(np.array([[0, 0, 0, 0, 0, 1, 2, 255]], np.uint8))
+    clear = folder({"f": (free, np.zeros((1, 8), np.uint8))}, "free", cloud_free="yes")
+    data = folder(two_chips())
+    result = evaluate(
+        model=identity_model(), data=[data], split="all", clear=[clear], labels=labels
+    )
+    assert result.cloud_free is not None
+    assert result.cloud_free.flagged.value == pytest.approx(2 / 7)
 
 
 def test_progress_ends_at_all_pixels(folder: Folder) -> None:

@@ -223,7 +223,7 @@ class TestNumbers:
         assert "only 2 groups" in parse(scored_masks.page).text
         changed = replace(scored_masks.evaluation, seen_groups=("place 1",))
         said = parse(report_html(changed, scored_masks.triplet)).text
-        assert "trained on 1 of these 2 groups" in said
+        assert "trained on 1 of the groups scored" in said
         assert "place 1" in said
 
     def test_chips_without_cloud(self, scored: Scored) -> None:

@@ -84,11 +84,34 @@ def test_wrong_rasters_are_named(chip_folder, write_raster) -> None:
         read_manifest(folder)
 
 
+def test_damaged_pixels_are_told_with_their_file(chip_folder, write_raster) -> None:
+    chip = read_manifest(chip_folder(count=1, bands=("red",)))[0]
+    values = np.random.default_rng(0).integers(0, 5000, (1, 64, 64)).astype(np.uint16)
+    for path in (chip.image, chip.mask):
+        write_raster(path, values, compress="deflate")
+        content = path.read_bytes()
+        path.write_bytes(content[:2000] + b"\xff" * 2000 + content[4000:])
+    with pytest.raises(RecipeError, match=r"chips0\.tif: its pixels cannot be read \(.+\); make"):
+        read_image(chip, chip.bands)
+    with pytest.raises(RecipeError, match=r"chips0_mask\.tif: its pixels cannot be read \(.+\)"):
+        read_labels(chip)
+
+
 def test_fingerprint_changes_with_the_folder(chip_folder) -> None:
     folder = chip_folder()
     before = fingerprint([folder])
     assert fingerprint([folder]) == before
     shutil.copy(folder / "chips0.tif", folder / "more.tif")
+    assert fingerprint([folder]) != before
+
+
+def test_fingerprint_changes_with_the_labels(chip_folder) -> None:
+    folder = chip_folder()
+    before = fingerprint([folder])
+    mask = folder / "chips0_mask.tif"
+    size = mask.stat().st_size
+    mask.write_bytes(mask.read_bytes()[:-1] + b"!")
+    assert mask.stat().st_size == size
     assert fingerprint([folder]) != before
 
 

@@ -238,6 +238,18 @@ def test_a_run_that_was_stopped_goes_on_and_ends_as_an_unbroken_one(make, tmp_pa
     assert convert(samples, tmp_path / "broken").written == []
 
 
+def test_chips_that_are_there_and_not_what_is_asked_for_are_not_passed_over(make, tmp_path) -> None:
+    l1c = list_samples([make(MIXED[:3])])
+    convert(l1c[:2], tmp_path / "chips", bands=["red", "nir"])
+    with pytest.raises(OptionError, match=r"\.tif: is there with the bands red, nir, not coastal"):
+        convert(l1c, tmp_path / "chips")
+    l2a = list_samples([make(MIXED[:3], name="other", level="l2a")])
+    with pytest.raises(OptionError, match="some of these samples at level l1c, not l2a"):
+        convert(l2a, tmp_path / "chips", level="l2a", bands=["red", "nir"])
+    assert convert(l1c, tmp_path / "chips", bands=["B04", "B08"]).written == [l1c[2].id]
+    assert convert(l2a[2:], tmp_path / "new", level="l2a", bands=["red", "nir"]).present == 0
+
+
 def test_progress_counts_every_sample(make, tmp_path) -> None:
     seen = []
     convert(list_samples([make(MIXED[:3])]), tmp_path / "chips", report=seen.append)

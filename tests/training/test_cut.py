@@ -28,6 +28,7 @@ from geomask.errors import (
 )
 from geomask.grid import Grid
 from geomask.scene import open_scene
+from geomask.training import drawn_polygons
 from geomask.training.chips import read_image, read_labels, read_manifest
 from geomask.training.cut import cut_chips
 from geomask.training.cut_plan import Plan, spans
@@ -278,6 +279,30 @@ def test_holes_and_parts_are_drawn_as_they_are(tmp_path) -> None:
     np.testing.assert_array_equal(read_labels(chip), expected)
 
 
+@pytest.mark.parametrize("crs", [UTM, "EPSG:4326"])
+def test_a_window_burns_no_more_of_a_large_polygon_than_lies_in_it(
+    tmp_path, monkeypatch, crs
+) -> None:
+    scene = write_scene(tmp_path / "s.tif", random_dn(128, 128))
+    holes = [square(x, y, 1, 1) for x in range(1, 127, 2) for y in range(1, 127, 2)]
+    ground = square(0, 0, 128, 128).difference(shapely.union_all(holes))
+    labels = draw(tmp_path / "l.gpkg", [(to(crs, ground), "clear")], crs)
+    corners = []
+
+    def counting(shapes, **options):
+        corners.append(sum(shapely.get_num_coordinates(geometry) for geometry, _ in shapes))
+        return burn(shapes, **options)
+
+    burn = drawn_polygons.burn
+    monkeypatch.setattr(drawn_polygons, "burn", counting)
+    cut_chips(scene, labels, tmp_path / "chips", size=32)
+    expected = np.zeros((128, 128), np.uint8)
+    expected[1:127:2, 1:127:2] = 255
+    np.testing.assert_array_equal(labels_of(tmp_path / "chips", (128, 128)), expected)
+    assert len(corners) == 16
+    assert max(corners) < shapely.get_num_coordinates(ground) / 8
+
+
 def test_what_cannot_be_drawn_is_left_out_or_mended_and_said(tmp_path) -> None:
     scene = write_scene(tmp_path / "s.tif", random_dn(40, 40))
     corners = [(0, 0), (20, -20), (20, 0), (0, -20)]
@@ -285,12 +310,13 @@ def test_what_cannot_be_drawn_is_left_out_or_mended_and_said(tmp_path) -> None:
     labels = draw(tmp_path / "l.geojson", [
         (to("EPSG:4326", bow), "cloud"), (None, "cloud"),
         (shapely.Point(15, 45), "what a pity"), (to("EPSG:4326", square(30, 30, 5, 5)), "snow"),
+        (shapely.Polygon(), "cloud"),
     ], "EPSG:4326", geometry="Unknown")  # fmt: skip
     with pytest.warns(GeomaskWarning) as told:
         cut_chips(scene, labels, tmp_path / "chips")
     texts = [str(item.message) for item in told]
     assert [text.partition(": ")[2] for text in texts] == [
-        "1 of its features have no geometry and are left out",
+        "2 of its features have no geometry and are left out",
         "1 of its features are no polygons and are left out",
         "1 of its features cross themselves; what they enclose is taken",
     ]
@@ -410,6 +436,16 @@ def test_codes_of_a_raster_are_chip_codes_and_its_nodata_is_no_label(
     with pytest.warns(GeomaskWarning, match="does not name its classes"):
         cut_chips(scene, labels, tmp_path / "chips")
     assert labels_of(tmp_path / "chips", (6, 6))[2].tolist() == expected
+
+
+def test_a_class_is_not_what_the_raster_calls_nodata(tmp_path) -> None:
+    scene = write_scene(tmp_path / "s.tif", random_dn(6, 6))
+    labels = label_raster(tmp_path / "l.tif", np.eye(6, dtype=np.uint8), nodata=0)
+    with pytest.raises(OptionError, match=r"its 0 is nodata, and --map that it is a class"):
+        cut_chips(scene, labels, tmp_path / "chips", mapping={"0": "clear", "1": "cloud"})
+    assert not (tmp_path / "chips").exists()
+    cut_chips(scene, labels, tmp_path / "chips", mapping={"0": "ignore", "1": "cloud"})
+    assert labels_of(tmp_path / "chips", (6, 6))[2].tolist() == [255, 255, 1, 255, 255, 255]
 
 
 def test_codes_that_nothing_explains_are_ignored_and_said(tmp_path) -> None:

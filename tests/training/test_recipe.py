@@ -78,6 +78,7 @@ def test_overrides_are_toml_or_text() -> None:
     ("override", "message"),
     [
         ("optimizer.lrr=1", r"recipe default with optimizer.lrr=1: optimizer.lrr: no such key"),
+        ("optimiser.lr=1", r"recipe default with optimiser.lr=1: optimiser: no such key"),
         ("optimizer.lr=fast", r"optimizer.lr: .*number"),
         ("optimizer.lr=-1", r"optimizer.lr: .*greater than 0"),
         ("optimizer.lr", r"'optimizer.lr': an override is table.key=value"),
@@ -87,6 +88,7 @@ def test_overrides_are_toml_or_text() -> None:
         ("labels.haze=cloud", "labels.haze: chips have clear, thick_cloud"),
         ("labels.snow=ice", "labels.snow: no class is called 'ice'"),
         ('bands=["red"]', "normalisation: 6 values of mean for 1 bands"),
+        ("trainer.seed=4294967296", "trainer.seed: .*less than 4294967296"),
         ("data.patch=100", "data.patch: .*multiple of 32"),
         ("trainer.precision=fp8", "trainer.precision: .*'auto', 'fp32', 'bf16' or 'fp16'"),
         ("augment.gain=[2, 1]", r"augment: gain \[2.0, 1.0\] is not"),

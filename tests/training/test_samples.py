@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from geomask.errors import RecipeError
-from geomask.training.chips import read_labels, read_manifest
+from geomask.training.chips import read_image, read_labels, read_manifest
 from geomask.training.loaders import SampleNumbers
 from geomask.training.recipe import load_recipe
 from geomask.training.samples import (
@@ -70,10 +70,9 @@ def test_resized_chips_are_averaged_and_seen_whole(chip_folder, write_raster) ->
     assert (whole["labels"][:, 16:] == 1).all()
     sample = TrainingSamples(recipe, chips)[0]
     assert sample["image"].shape == (3, 64, 64), "nothing turns, so no room to turn"
-    inside = ~sample["image"][0].isnan()
+    inside = sample["labels"] != 255
     assert inside.sum() == 40 * 32
     torch.testing.assert_close(sample["image"][:, inside], whole["image"].flatten(1))
-    assert (sample["labels"][~inside] == 255).all()
 
 
 def test_a_chip_smaller_than_that_is_not_resized() -> None:
@@ -119,14 +118,47 @@ def test_no_epoch_repeats_numbers() -> None:
     assert (first, list(numbers)) == ([0, 1, 2, 3], [4, 5, 6, 7])
 
 
-def test_a_small_chip_is_padded_with_what_nobody_measured(chip_folder) -> None:
+def test_a_small_chip_is_mirrored_and_the_mirror_is_not_labelled(chip_folder) -> None:
     chip = read_manifest(chip_folder(count=1))[0]
     image, codes = labelled_crop(chip, ("red", "nir"), 80, np.random.default_rng(0))
     assert image.shape == (2, 80, 80)
-    outside = np.isnan(image[0])
-    assert (~outside).sum() == 64 * 64
-    assert (codes[outside] == 255).all()
-    np.testing.assert_array_equal(np.sort(codes[~outside]), np.sort(read_labels(chip).ravel()))
+    own, labels = read_image(chip, ("red", "nir")), read_labels(chip)
+    places = [
+        (row, column)
+        for row in range(17)
+        for column in range(17)
+        if np.array_equal(image[:, row : row + 64, column : column + 64], own)
+    ]
+    ((row, column),) = places
+    part = np.s_[row : row + 64, column : column + 64]
+    np.testing.assert_array_equal(codes[part], labels)
+    codes[part] = 255
+    assert (codes == 255).all()
+    np.testing.assert_array_equal(image[:, : row + 1][:, ::-1], image[:, row : 2 * row + 1])
+
+
+def test_every_label_is_shown_as_often_as_any_other(chip_folder, write_raster) -> None:
+    """One chip of three has snow, in a corner; half of the samples are to hold some."""
+    folder = chip_folder(count=3)
+    recipe = load_recipe(
+        "default", ["data.patch=32", "data.steps_per_epoch=9", 'labels={clear="clear",snow="snow"}',
+                    "augment.rotate_share=0", "augment.rescale_share=0"],
+    )  # fmt: skip
+    for number in range(3):
+        codes = np.zeros((1, 64, 64), np.uint8)
+        codes[0, 60:, :3] = 4 if number == 0 else 0
+        write_raster(folder / f"chips{number}_mask.tif", codes)
+    samples = TrainingSamples(recipe, read_manifest(folder))
+    snowy = [bool((samples[number]["labels"] == 3).any()) for number in range(72)]
+    assert 0.35 < np.mean(snowy) < 0.75
+
+
+def test_labels_of_a_chip_stay_below_the_clouds_drawn_over_it(chip_folder, write_raster) -> None:
+    folder = chip_folder(count=1)
+    write_raster(folder / "chips0_mask.tif", np.full((1, 64, 64), 4, np.uint8))
+    chip = read_manifest(folder)[0]
+    rng = np.random.default_rng(1)
+    assert (simulated_crop(chip, ("red", "nir"), 32, (30, 30), rng)[1] == 4).any()
 
 
 def test_clouds_are_drawn_over_the_whole_crop(chip_folder) -> None:

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomask.errors import OptionError
+from geomask.training.cloud_light import direct_light
 from geomask.training.clouds import (
     CloudField,
     CloudLayer,
     Sun,
-    direct_light,
     draw_field,
     spectral_noise,
 )
@@ -50,6 +50,11 @@ def disc(height, thickness=30.0, radius=8, size=SIZE):
 def render(fields, sun=HIGH_SUN, **options):
     options = {"noise": 0.0, "rng": np.random.default_rng(1)} | options
     return render_fields(meadow(), BANDS, fields, pixel_size=10.0, sun=sun, **options)
+
+
+def random_clouds(clear, seed, pixel_size=10.0):
+    rng = np.random.default_rng(seed)
+    return random_scene_clouds(clear, BANDS, pixel_size=pixel_size, sun=HIGH_SUN, rng=rng)
 
 
 def centre_of(mask):
@@ -151,7 +156,9 @@ def test_snow_stays_where_nothing_is_drawn_and_yields_to_cloud_and_shadow():
 def test_random_clouds_hold_only_known_codes_and_repeat_with_the_seed(seed, pixel_size):
     clear = meadow(40)[:, :, :33]
     drawn = [
-        random_scene_clouds(clear, BANDS, pixel_size=pixel_size, rng=np.random.default_rng(seed))
+        random_scene_clouds(
+            clear, BANDS, pixel_size=pixel_size, sun=HIGH_SUN, rng=np.random.default_rng(seed)
+        )
         for _ in range(2)
     ]
     assert np.array_equal(drawn[0][0], drawn[1][0])
@@ -169,10 +176,49 @@ def test_random_clouds_hold_only_known_codes_and_repeat_with_the_seed(seed, pixe
 def test_some_random_samples_have_no_cloud_and_most_do():
     clear = meadow(16)
     cloudy = [
-        (random_scene_clouds(clear, BANDS, pixel_size=10.0, rng=np.random.default_rng(s))[1]).any()
-        for s in range(120)
+        random_scene_clouds(
+            clear, BANDS, pixel_size=10.0, sun=HIGH_SUN, rng=np.random.default_rng(seed)
+        )[1].any()
+        for seed in range(120)
     ]
     assert 0.5 < np.mean(cloudy) < 0.95
+
+
+def test_some_random_samples_are_overcast():
+    covered = [
+        np.isin(
+            random_scene_clouds(
+                meadow(32), BANDS, pixel_size=30.0, sun=HIGH_SUN, rng=np.random.default_rng(seed)
+            )[1],
+            (THICK, THIN),
+        ).mean()
+        > 0.9
+        for seed in range(120)
+    ]
+    assert 0.02 < np.mean(covered) < 0.25
+
+
+@pytest.mark.parametrize(("ignore_faint", "expected"), [(True, IGNORE), (False, SHADOW)])
+def test_a_shadow_over_ground_too_dark_to_show_it_is_ignored(ignore_faint, expected):
+    black = np.full((6, SIZE, SIZE), 0.01, np.float32)
+    _, labels = render_fields(
+        black, BANDS, [disc(300.0)], pixel_size=10.0, sun=HIGH_SUN, noise=0,
+        rng=np.random.default_rng(1), ignore_faint=ignore_faint,
+    )  # fmt: skip
+    _, seen = render([disc(300.0)])
+    assert (seen == SHADOW).sum() > 100
+    assert (labels[seen == SHADOW] == expected).all()
+
+
+def test_a_cloud_below_another_lies_in_its_shadow():
+    low = CloudField(np.full((SIZE, SIZE), 20, np.float32), (0, 0), 500.0)
+    lit, _ = render([low])
+    shaded, labels = render([low, disc(800.0)])
+    _, ground = render([disc(300.0)])
+    where = ground == SHADOW
+    assert (shaded[:, where] < 0.8 * lit[:, where]).all()
+    assert (labels == THICK).all()
+    np.testing.assert_allclose(shaded[:, :20, :20], lit[:, :20, :20], rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["cumulus", "deck", "veil"])

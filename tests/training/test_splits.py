@@ -105,6 +105,13 @@ def test_chips_without_a_label_are_skipped_with_a_count(chip_folder, write_raste
         gather_chips(recipe, [folder], [])
 
 
+def test_chips_that_lack_bands_are_told_unless_a_band_set_does_without(chip_folder) -> None:
+    folder = chip_folder(count=2, bands=("green", "red", "nir"))
+    gather_chips(load_recipe("default", ['data.validation_groups=["place1"]']), [folder], [])
+    with pytest.warns(GeomaskWarning, match=r"2 of 2 chips lack bands of the recipe \(blue\); the"):
+        gather_chips(load_recipe("cloud-rgb"), [folder], [])
+
+
 def test_a_run_needs_chips_to_train_and_to_validate_on(chip_folder) -> None:
     recipe = load_recipe("default", ['data.validation_groups=["place0", "place1"]'])
     with pytest.raises(RecipeError, match="no chips to train on; give a chip folder"):

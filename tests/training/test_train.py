@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,7 +18,9 @@ from geomask.errors import OptionError, OutputError, RecipeError
 from geomask.training import module as module_file
 from geomask.training.gather import DRAWS
 from geomask.training.module import SegmentationModule
+from geomask.training.pictures import read_series
 from geomask.training.recipe import Recipe, load_recipe
+from geomask.training.run_folder import BEST, LAST, RunCheckpoints
 from geomask.training.train import train
 from tests.training.conftest import BANDS, NINE_BANDS
 
@@ -54,6 +58,20 @@ def run(recipe: Recipe, folder, out, **options):
     return train(recipe, [folder], out, progress=False, **options)
 
 
+def test_a_run_is_not_gone_on_with_on_other_chips(chip_folder, tmp_path) -> None:
+    out = tmp_path / "m.safetensors"
+    run(tiny("trainer.max_epochs=1"), chip_folder(), out)
+    with pytest.raises(RecipeError, match=r"splits\.csv: the run .* had other chips, .* as "):
+        run(tiny("trainer.max_epochs=1"), chip_folder("other"), out, resume=True, overwrite=True)
+
+
+def test_a_run_can_be_gone_on_with_on_other_devices(chip_folder, tmp_path) -> None:
+    folder, out = chip_folder(), tmp_path / "m.safetensors"
+    run(tiny("trainer.max_epochs=1"), folder, out)
+    other = tiny("trainer.max_epochs=1", "trainer.device=cpu", "trainer.pictures=1")
+    assert run(other, folder, out, resume=True, overwrite=True).epochs == 1
+
+
 def test_a_model_file_comes_out(chip_folder, tmp_path) -> None:
     clear = chip_folder("clear", 2, labelled=False, cloud_free="yes")
     out = tmp_path / "tiny.safetensors"
@@ -84,9 +102,16 @@ def test_a_model_file_comes_out(chip_folder, tmp_path) -> None:
     assert (result.run_dir / "last.ckpt").exists()
 
 
-def test_resume_equals_an_unbroken_run(chip_folder, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_resume_equals_an_unbroken_run(
+    chip_folder, tmp_path, monkeypatch, workers: int, schedule: str
+) -> None:
+    """Losses and weights alike, also where worker processes prepare samples ahead."""
     folder = chip_folder()
-    whole = run(tiny(), folder, tmp_path / "whole.safetensors")
+    recipe = tiny(f"data.workers={workers}", f"optimizer.schedule={schedule}")
+    whole = run(recipe, folder, tmp_path / "whole.safetensors")
     step = SegmentationModule.training_step
 
     def interrupted(self, batch, batch_idx):
@@ -97,16 +122,17 @@ def test_resume_equals_an_unbroken_run(chip_folder, tmp_path, monkeypatch) -> No
     out, before = tmp_path / "broken.safetensors", signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(SegmentationModule, "training_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run(tiny(), folder, out)
+        run(recipe, folder, out)
     assert not out.exists()
     assert signal.getsignal(signal.SIGINT) is before
     monkeypatch.setattr(SegmentationModule, "training_step", step)
     with pytest.raises(RecipeError, match=r"broken\.run: holds a run already; give --resume"):
-        run(tiny(), folder, out)
+        run(recipe, folder, out)
     with pytest.raises(RecipeError, match="trained with another recipe"):
         run(tiny("optimizer.lr=0.5"), folder, out, resume=True)
-    resumed = run(tiny(), folder, out, resume=True)
+    resumed = run(recipe, folder, out, resume=True)
     assert resumed.epochs == 2
+    assert read_series(resumed.run_dir) == read_series(whole.run_dir)
     assert resumed.card.metrics == whole.card.metrics
     states = [torch.load(r.run_dir / "last.ckpt", weights_only=True) for r in (whole, resumed)]
     for key in ("state_dict", "current_model_state"):
@@ -163,6 +189,62 @@ def test_resume_remembers_the_plateau_and_the_patience(chip_folder, tmp_path, mo
     again = run(recipe, folder, out, resume=True)
     assert again.epochs == 3, "a run that has stopped early trains no more"
     assert again.card == resumed.card
+
+
+def ious(monkeypatch, *values: float) -> None:
+    """Have epochs score these, one after the other."""
+    rest = iter(values)
+    monkeypatch.setattr(
+        module_file, "class_scores", lambda *_: {"macro_iou": next(rest), "iou": {}}
+    )
+
+
+def test_a_run_that_was_moved_remembers_its_best_epoch(chip_folder, tmp_path, monkeypatch) -> None:
+    folder, recipe = chip_folder(), tiny("trainer.max_epochs=3")
+    step = SegmentationModule.training_step
+
+    def interrupted(self, batch, batch_idx):
+        if self.global_step == 4:
+            raise KeyboardInterrupt
+        return step(self, batch, batch_idx)
+
+    ious(monkeypatch, 0.9)
+    monkeypatch.setattr(SegmentationModule, "training_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, folder, tmp_path / "before.safetensors")
+    shutil.move(tmp_path / "before.run", tmp_path / "after.run")
+    ious(monkeypatch, 0.5, 0.6)
+    monkeypatch.setattr(SegmentationModule, "training_step", step)
+    resumed = run(recipe, folder, tmp_path / "after.safetensors", resume=True)
+    assert (resumed.epochs, resumed.best_epoch) == (3, 0)
+
+
+@pytest.mark.parametrize(("name", "other"), [(LAST, BEST), (BEST, LAST)])
+@pytest.mark.parametrize("left", [0, 1000])
+def test_a_checkpoint_that_is_cut_short_is_told(
+    chip_folder, tmp_path, name: str, other: str, left: int
+) -> None:
+    folder, out = chip_folder(), tmp_path / "tiny.safetensors"
+    run_dir = run(tiny("trainer.max_epochs=1"), folder, out).run_dir
+    out.unlink()
+    (run_dir / name).write_bytes((run_dir / name).read_bytes()[:left])
+    with pytest.raises(RecipeError, match=f"{name}: is no checkpoint, or .* copying {other} over"):
+        run(tiny("trainer.max_epochs=1"), folder, out, resume=True)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch) -> None:
+    path = tmp_path / LAST
+    RunCheckpoints().save_checkpoint({"epoch": 1}, path)
+
+    def full(state, target) -> None:
+        Path(target).write_bytes(b"half of it")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OutputError, match=r"last\.ckpt: cannot be written: No space left"):
+        RunCheckpoints().save_checkpoint({"epoch": 2}, path)
+    assert RunCheckpoints().load_checkpoint(path) == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 RECIPES = {
@@ -239,19 +321,31 @@ def test_what_the_device_lacks_is_refused(chip_folder, tmp_path) -> None:
     assert not list(tmp_path.glob("*.run"))
 
 
-def test_a_validation_loss_that_is_no_number_is_not_passed_over(
-    chip_folder, tmp_path, monkeypatch
-) -> None:
-    loss = SegmentationModule._loss
-    monkeypatch.setattr(
-        SegmentationModule,
-        "_loss",
-        lambda self, *given: loss(self, *given) * (1 if self.training else torch.nan),
-    )
-    recipe = tiny("trainer.max_epochs=1", "data.validation_share=0.6")
-    run_dir = run(recipe, chip_folder(), tmp_path / "m.safetensors").run_dir
-    with (run_dir / "logs/version_0/metrics.csv").open() as file:
-        assert [row["val_loss"] for row in csv.DictReader(file) if row["val_iou"]] == ["nan"]
+def test_a_validation_loss_that_is_no_number_stops(chip_folder, tmp_path, monkeypatch) -> None:
+    """The network that gives it is no model to keep, whatever its IoU."""
+    loss, calls = SegmentationModule._loss, []
+
+    def second_of_second_epoch(self, *given):
+        calls.append(self.training)
+        wrong = not self.training and calls.count(False) == 4
+        return loss(self, *given) * (torch.nan if wrong else 1)
+
+    monkeypatch.setattr(SegmentationModule, "_loss", second_of_second_epoch)
+    folder, out = chip_folder(), tmp_path / "m.safetensors"
+    with pytest.raises(RecipeError) as caught:
+        run(tiny('data.validation_groups=["place1", "place3"]'), folder, out)
+    message = str(caught.value)
+    assert "no longer a number in epoch 1, step 6, validation chips chips3; the best" in message
+    assert torch.load(tmp_path / "m.run/best.ckpt", weights_only=True)["epoch"] == 0
+    assert not out.exists()
+
+
+def test_chips_that_measure_nothing_are_told(chip_folder, write_raster, tmp_path) -> None:
+    folder = chip_folder()
+    for path in folder.glob("chips?.tif"):
+        write_raster(path, np.full((6, 64, 64), np.nan, np.float32), BANDS)
+    with pytest.raises(RecipeError, match="no pixel of the validation chips is both labelled and"):
+        run(tiny(), folder, tmp_path / "m.safetensors")
 
 
 def test_a_loss_that_is_no_number_stops(chip_folder, tmp_path, monkeypatch) -> None:
@@ -272,6 +366,18 @@ def test_a_loss_that_is_no_number_stops(chip_folder, tmp_path, monkeypatch) -> N
     assert not out.exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_an_error_of_a_worker_is_told_without_its_traceback(chip_folder, tmp_path) -> None:
+    clear = chip_folder("clear", 3, labelled=False, bands=("red", "nir"), cloud_free="yes")
+    recipe = tiny("data.workers=1")
+    with pytest.raises(RecipeError) as caught:
+        train(recipe, [], tmp_path / "m.safetensors", clear=[clear], progress=False)
+    message = str(caught.value)
+    assert message.startswith(str(clear)), message
+    assert "clouds cannot be drawn over it, since it lacks bands" in message
+    assert "\n" not in message
+
+
 def test_what_cannot_be_trained_is_refused_before_any_work(chip_folder, tmp_path) -> None:
     folder, out = chip_folder(), tmp_path / "tiny.safetensors"
     with pytest.raises(RecipeError, match="no chip has cloud_free = yes"):
@@ -279,7 +385,16 @@ def test_what_cannot_be_trained_is_refused_before_any_work(chip_folder, tmp_path
     lone = 'bands=["coastal"]', "normalisation={mean=[0.2], std=[0.1]}", "band_sets=[]"
     with pytest.raises(RecipeError, match=r"none of the recipe's bands \(coastal\), only blue"):
         run(tiny(*lone), folder, out)
+    with pytest.raises(RecipeError, match=r"recipe default: card\.margin: .*less than or equal"):
+        run(tiny("card.margin=5000"), folder, out)
+    with pytest.raises(
+        RecipeError, match=r"recipe default: card: resolution \(30.0, 10.0\) is not"
+    ):
+        run(tiny("card.resolution=[30, 10]"), folder, out)
     assert not list(tmp_path.glob("*.run"))
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"file/run: cannot be the run's folder \(Not a dir"):
+        run(tiny(), folder, out, run_dir=tmp_path / "file/run")
     out.write_bytes(b"x")
     with pytest.raises(OutputError, match="exists; give --overwrite"):
         run(tiny(), folder, out)
