@@ -2,8 +2,9 @@
 
     python -m benchmarks.seams [--model default] [--scene examples/scene.tif]
 
-The scene is predicted in one patch, then in patches of about 384 pixels, in fp32 and on the same
-grid. A card's `seam_fraction` is the figure in the row of its own margin.
+The scene is predicted in one patch, then in patches that keep 256 pixels a side, in fp32 and on
+the same grid. A card's `seam_fraction` is the same figure for the chips that its model was
+validated on, in patches that keep 128, at its own margin.
 """
 
 from __future__ import annotations

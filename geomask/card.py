@@ -74,7 +74,8 @@ class Card(_Record):
     metres, (finest, coarsest), it was trained for; a scene outside is resampled for inference.
     stride: patch origins and sizes are multiples of it. margin: pixels around a patch's core
     that are predicted and thrown away. seam_fraction: measured share of pixels that differ from
-    whole-image inference at that margin. temperature: logits are divided by it for confidence.
+    whole-image inference at that margin (`training.seams`). temperature: logits are divided by
+    it for confidence.
     """
 
     format: Literal[1] = 1

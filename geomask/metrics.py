@@ -22,6 +22,9 @@ Codes: TypeAlias = npt.NDArray[np.uint8]
 CLASS_SCORES = ("iou", "f1", "precision", "recall")
 """Scores that each class has."""
 
+ALARM = 0.05
+"""A cloud-free chip of which more than this is flagged would be taken for a cloudy one."""
+
 _CHUNK = 2**20
 """Pixels that are paired at once: numpy counts in int64, eight times a strip's own size."""
 

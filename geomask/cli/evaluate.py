@@ -182,6 +182,7 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
         facts.append(("trained on", f"{len(evaluation.seen_groups)} of these groups"))
     if free is not None:
         facts.append(("flagged where all is clear", _ranged(free.flagged, 3)))
+        facts.append(("clear chips flagged > 5 %", f"{free.alarms} of {free.chips}"))
     ignored = ", ".join(f"{count} {name}" for name, count in evaluation.ignored.items())
     facts += [
         ("called nothing", f"{overall.unpredicted} pixels, counted as wrong"),

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from geomask.evaluation.curves import Curve
+from geomask.metrics import ALARM
 
 DIGITS = 6
 """Decimals of scores in JSON: a pixel in a million."""
@@ -99,13 +100,19 @@ class CloudFree:
     """Chips that are known to be free of cloud, and what was called cloud or shadow there.
 
     pixels: that were called anything. flagged: the share of them that was called neither clear
-    nor snow. shares: by class name.
+    nor snow. shares: by class name. by_chip: `flagged` of each chip, by id.
     """
 
     chips: int
     pixels: int
     flagged: Estimate
     shares: Mapping[str, float]
+    by_chip: Mapping[str, float]
+
+    @property
+    def alarms(self) -> int:
+        """How many chips are flagged in more than `ALARM` of their pixels."""
+        return sum(share > ALARM for share in self.by_chip.values())
 
 
 @dataclass(frozen=True)

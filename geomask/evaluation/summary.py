@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -114,16 +114,17 @@ def part_scores(tally: Tally, legend: Legend) -> PartScores:
 
 
 def cloud_free(
-    groups: Sequence[Counts], legend: Legend, chips: int, draws: int, seed: int
+    found: Mapping[str, Mapping[str, Counts]], legend: Legend, draws: int, seed: int
 ) -> CloudFree:
-    """What was flagged on clear chips. groups: int64 (classes,) each, pixels by class."""
+    """What was flagged on clear chips. found: by group and chip id, int64 (classes,), pixels."""
     table = legend.table
     labels = legend.labels
     alarming = {labels[name] for name in ("thick_cloud", "thin_cloud", "shadow")}
     # Snow that is told to count as cloud makes no cloud harmless.
     harmless = {labels["clear"], *({"snow", labels["snow"]} - alarming)}
     flags = np.array([item.name not in harmless for item in table])
-    pixels = np.array(groups)
+    chips = {name: counts for group in found.values() for name, counts in group.items()}
+    pixels = np.array([np.sum(list(group.values()), axis=0) for group in found.values()])
     flagged = np.stack([pixels[:, flags].sum(axis=1), pixels.sum(axis=1)], axis=1)
     single, drawn = (
         ratio(some[:, 0], some[:, 1]) for some in (flagged, resample(flagged, draws, seed))
@@ -131,10 +132,14 @@ def cloud_free(
     value = ratio(*flagged.sum(axis=0))
     shares = ratio(pixels.sum(axis=0), pixels.sum())
     return CloudFree(
-        chips=chips,
+        chips=len(chips),
         pixels=int(pixels.sum()),
         flagged=Estimate(*(_number(part) for part in (value, *_ends(drawn, single)))),
         shares=dict(zip(table.names, map(float, np.nan_to_num(shares)), strict=True)),
+        by_chip={
+            name: float(counts[flags].sum() / max(1, counts.sum()))
+            for name, counts in chips.items()
+        },
     )
 
 

@@ -51,7 +51,7 @@ class Trial:
         histogram = PercentHistogram(len(self.legend.table))
         count = _Meter([*self.chips, *self.clear], progress).count
         tallies: dict[str, Tally] = {}
-        flagged: dict[str, Counts] = {}
+        flagged: dict[str, dict[str, Counts]] = {}
         with rasterio.Env(**GDAL_OPTIONS):
             for chip in self.chips:
                 with closing(self.subject.results(chip)) as results:
@@ -60,8 +60,7 @@ class Trial:
                     )
             for chip in self.clear:
                 with closing(self.subject.results(chip)) as results:
-                    pixels = self._pixels(count(results))
-                    flagged[chip.group] = flagged.get(chip.group, 0) + pixels
+                    flagged.setdefault(chip.group, {})[chip.id] = self._pixels(count(results))
         return self._report(tallies, histogram, flagged)
 
     def triplet(self, chip_id: str, side: int = SIDE) -> Triplet:
@@ -83,16 +82,14 @@ class Trial:
         self,
         tallies: Mapping[str, Tally],
         histogram: PercentHistogram,
-        flagged: Mapping[str, Counts],
+        flagged: Mapping[str, Mapping[str, Counts]],
     ) -> Evaluation:
         groups = self._sums("split_group", tallies)
         estimates = Estimates(list(groups.values()), self.legend, self.draws, self.seed)
         counts = estimates.whole.counts(self.legend)
         free = None
         if flagged:
-            free = cloud_free(
-                list(flagged.values()), self.legend, len(self.clear), self.draws, self.seed
-            )
+            free = cloud_free(flagged, self.legend, self.draws, self.seed)
         return Evaluation(
             subject=self.subject.about(),
             data=self.data,

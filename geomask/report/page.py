@@ -10,6 +10,7 @@ from string import Template
 from geomask.errors import OutputError
 from geomask.evaluation.results import Estimate, Evaluation
 from geomask.evaluation.triplet import Triplet
+from geomask.metrics import ALARM
 from geomask.output import Staged, target_of
 from geomask.report.charts import class_curves
 from geomask.report.markup import (
@@ -167,9 +168,12 @@ def _notes(evaluation: Evaluation) -> Html:
     if overall.unpredicted:
         notes.append(join([count(overall.unpredicted), " pixels were called nothing."]))
     if evaluation.cloud_free is not None:
-        shares = evaluation.cloud_free.shares.items()
-        called = ", ".join(f"{percent(share)} {name}" for name, share in shares)
-        notes.append(f"Chips that are known to be free of cloud were called {called}.")
+        free = evaluation.cloud_free
+        called = ", ".join(f"{percent(share)} {name}" for name, share in free.shares.items())
+        notes.append(
+            f"Chips that are known to be free of cloud were called {called}; more than "
+            f"{percent(ALARM, 0)} is flagged on {free.alarms} of {free.chips}."
+        )
     return element("ul", *(element("li", note) for note in notes), class_="notes")
 
 

@@ -60,7 +60,7 @@ def describe_model(recipe: Recipe, chips: Gathered) -> str:
 
 
 def describe_run(
-    recipe: Recipe, folders: Sequence[str | Path], chips: Gathered, best_epoch: int
+    recipe: Recipe, folders: Sequence[str | Path], chips: Gathered, epoch: int
 ) -> dict[str, Any]:
     """A card's provenance: recipe, data, versions."""
     return {
@@ -71,7 +71,7 @@ def describe_run(
         "training_groups": chips.groups("train"),
         "validation_groups": chips.groups("val"),
         "test_groups": chips.groups("test"),
-        "best_epoch": best_epoch,
+        "epoch": epoch,
         "versions": {
             "python": platform.python_version(),
             "geomask": __version__,

@@ -67,13 +67,13 @@ def begin_folder(run_dir: Path, recipe: Recipe) -> None:
         ) from error
 
 
-def best_checkpoint(run_dir: Path) -> dict[str, Any]:
-    """The checkpoint of the best epoch, or of the last where none was better than nothing.
+def kept_checkpoint(run_dir: Path, keep: str) -> dict[str, Any]:
+    """The checkpoint of the "best" epoch, or of the "last", also where none was the best.
 
     Raises RecipeError for one that is damaged.
     """
     path = run_dir / BEST
-    return _load(path if path.exists() else run_dir / LAST)
+    return _load(path if keep == "best" and path.exists() else run_dir / LAST)
 
 
 def progress_of(last: Path, recipe: Recipe) -> tuple[int, bool]:

@@ -36,7 +36,7 @@ Labels = npt.NDArray[np.uint8]
 CLEAR, THICK, THIN, SHADOW, SNOW, IGNORE = 0, 1, 2, 3, 4, 255
 """Codes of a chip's labels."""
 
-THICK_REFLECTANCE, THIN_REFLECTANCE, CLEAR_REFLECTANCE = 0.28, 0.06, 0.03
+THICK_REFLECTANCE, THIN_REFLECTANCE, CLEAR_REFLECTANCE = 0.28, 0.045, 0.02
 """Visible reflectance a cloud adds: thick above the first, thin above the second, not there below
 the third; between the last two nobody can say, and the label is IGNORE."""
 

@@ -154,6 +154,8 @@ class TrainerTable(Table):
     """How long, and on what.
 
     monitor: what says which epoch is best: "val_iou" (macro, higher is better) or "val_loss".
+    keep: the epoch whose weights become the model: the "best", or the "last", for a schedule that
+    ends where it should; scores on the validation chips are then not the best of many.
     patience: epochs without a better one before training stops; 0 to train them all.
     device: auto, cpu, cuda, cuda:N or mps. devices: of each node; num_nodes: machines.
     strategy: "auto" is "ddp" on several devices. pictures: of validation chips, after training.
@@ -163,6 +165,7 @@ class TrainerTable(Table):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**32)
     monitor: Literal["val_iou", "val_loss"] = "val_iou"
+    keep: Literal["best", "last"] = "best"
     patience: int = Field(default=0, ge=0)
     device: str = "auto"
     devices: int = Field(default=1, ge=1)

@@ -34,26 +34,27 @@ from geomask.training.pictures import draw_curves, draw_samples
 from geomask.training.recipe import Recipe, load_recipe
 from geomask.training.run_folder import (
     begin_folder,
-    best_checkpoint,
     check_folder,
+    kept_checkpoint,
     progress_of,
 )
 from geomask.training.scores import band_set_scores
+from geomask.training.seams import seam_fraction
 
 
 @dataclass(frozen=True)
 class TrainResult:
     """model: the file written. run_dir: logs, checkpoints, splits.csv, curves.png, pictures/.
-    card: of the model. epochs: trained, this run and those it resumed. best_epoch: whose weights
+    card: of the model. epochs: trained, this run and those it resumed. kept_epoch: whose weights
     were saved. Where several processes train, only the first writes: the others' card has no scores
-    and their best_epoch is -1.
+    and their kept_epoch is -1.
     """
 
     model: Path
     run_dir: Path
     card: Card
     epochs: int
-    best_epoch: int
+    kept_epoch: int
 
 
 def train(
@@ -67,7 +68,7 @@ def train(
     overwrite: bool = False,
     progress: bool = True,
 ) -> TrainResult:
-    """Train a model and write it to `out`: the epoch that the recipe's trainer.monitor says.
+    """Train a model and write it to `out`: the epoch that the recipe's trainer.keep says.
 
     data: chip folders with masks. clear: chip folders whose chips of manifest column `cloud_free`
     "yes" get clouds drawn over them; with no data, all training and validation is on these.
@@ -108,24 +109,24 @@ def train(
             _fit(trainer, module, ChipBatches(recipe, chips, epochs), last)
             epochs = trainer.current_epoch
         if not is_first_process():
-            return TrainResult(out, run_dir, card, epochs, best_epoch=-1)
-        best = best_checkpoint(run_dir)
-        card = _finish(recipe, card, module, best, chips, run_dir, [*data, *clear])
+            return TrainResult(out, run_dir, card, epochs, kept_epoch=-1)
+        kept = kept_checkpoint(run_dir, recipe.trainer.keep)
+        card = _finish(recipe, card, module, kept, chips, run_dir, [*data, *clear])
         save_model(out, module.segmenter, card)
-    return TrainResult(out, run_dir, card, epochs, int(best["epoch"]))
+    return TrainResult(out, run_dir, card, epochs, int(kept["epoch"]))
 
 
 def _finish(
     recipe: Recipe,
     card: Card,
     module: SegmentationModule,
-    best: dict[str, Any],
+    kept: dict[str, Any],
     chips: Gathered,
     run_dir: Path,
     folders: Sequence[str | Path],
 ) -> Card:
-    """Score the best weights, draw what can be looked at, and say it all on the card."""
-    module.load_state_dict(best["state_dict"])
+    """Score the weights that are kept, draw what can be looked at, and say it all on the card."""
+    module.load_state_dict(kept["state_dict"])
     device = choose_device(recipe.trainer.device)
     module.to(device).eval()
 
@@ -134,13 +135,15 @@ def _finish(
         return logits.cpu()
 
     metrics = band_set_scores(network, recipe, chips.validation, chips.clear_validation)
+    seams = seam_fraction(network, recipe, chips.validation, module.stride)
     draw_curves(run_dir)
     draw_samples(network, recipe, chips.validation, run_dir / "pictures")
     module.cpu()
     return card.model_copy(
         update={
-            "provenance": describe_run(recipe, folders, chips, int(best["epoch"])),
+            "provenance": describe_run(recipe, folders, chips, int(kept["epoch"])),
             "metrics": metrics,
+            "seam_fraction": None if seams is None else round(seams, 6),
             "temperature": fit_temperature(network, recipe, chips.validation),
             "description": recipe.card.description or describe_model(recipe, chips),
         }

@@ -520,6 +520,8 @@ def test_what_is_flagged_on_cloud_free_chips(folder: Folder) -> None:
     assert (result.cloud_free.chips, result.cloud_free.pixels) == (1, 7)
     assert result.cloud_free.flagged.value == pytest.approx(2 / 7)
     assert result.cloud_free.shares["shadow"] == pytest.approx(1 / 7)
+    assert result.cloud_free.by_chip == {"f": pytest.approx(2 / 7)}
+    assert result.cloud_free.alarms == 1
     assert result.chips == 2, "they are no labelled chips"
 
 

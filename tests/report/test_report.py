@@ -227,12 +227,15 @@ class TestNumbers:
         assert "place 1" in said
 
     def test_chips_without_cloud(self, scored: Scored) -> None:
-        free = CloudFree(3, 1000, Estimate(0.0123), {"clear": 0.9877, "cloud": 0.0123})
+        shares = {"clear": 0.9877, "cloud": 0.0123}
+        chips = {"a": 0.06, "b": 0.04, "c": 0.0}
+        free = CloudFree(3, 1000, Estimate(0.0123), shares, chips)
         page = parse(report_html(replace(scored.evaluation, cloud_free=free), scored.triplet))
         (tile,) = [n for n in page.all("div", class_="tile") if "Flagged" in n.text]
         assert tile.values == [0.0123, 1000, 3]
         assert "no interval" in tile.text
         assert "98.8\xa0% clear, 1.2\xa0% cloud" in page.text
+        assert "more than 5\xa0% is flagged on 1 of 3" in page.text
 
 
 class TestCurves:
@@ -375,7 +378,7 @@ class TestStrangeNames:
             confusion=((1,),),
             ignored={evil: 1},
             thin_cloud=ThinCloud(evil, 5, Estimate(0.5)),
-            cloud_free=CloudFree(1, 1, Estimate(0.5), {evil: 0.5}),
+            cloud_free=CloudFree(1, 1, Estimate(0.5), {evil: 0.5}, {evil: 0.5}),
             by=(evil,),
             group_rows=tuple(map(renamed, found.group_rows)),
             chip_rows=tuple(map(renamed, found.chip_rows)),

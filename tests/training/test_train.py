@@ -200,7 +200,7 @@ def ious(monkeypatch, *values: float) -> None:
 
 
 def test_a_run_that_was_moved_remembers_its_best_epoch(chip_folder, tmp_path, monkeypatch) -> None:
-    folder, recipe = chip_folder(), tiny("trainer.max_epochs=3")
+    folder, recipe = chip_folder(), tiny("trainer.max_epochs=3", "trainer.keep=best")
     step = SegmentationModule.training_step
 
     def interrupted(self, batch, batch_idx):
@@ -216,7 +216,16 @@ def test_a_run_that_was_moved_remembers_its_best_epoch(chip_folder, tmp_path, mo
     ious(monkeypatch, 0.5, 0.6)
     monkeypatch.setattr(SegmentationModule, "training_step", step)
     resumed = run(recipe, folder, tmp_path / "after.safetensors", resume=True)
-    assert (resumed.epochs, resumed.best_epoch) == (3, 0)
+    assert (resumed.epochs, resumed.kept_epoch) == (3, 0)
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("best", 1), ("last", 2)])
+def test_the_epoch_that_is_kept(chip_folder, tmp_path, monkeypatch, keep: str, kept: int) -> None:
+    ious(monkeypatch, 0.1, 0.9, 0.5)
+    recipe = tiny("trainer.max_epochs=3", f"trainer.keep={keep}")
+    result = run(recipe, chip_folder(), tmp_path / "m.safetensors")
+    assert result.kept_epoch == kept
+    assert result.card.provenance["epoch"] == kept
 
 
 @pytest.mark.parametrize(("name", "other"), [(LAST, BEST), (BEST, LAST)])
