@@ -141,8 +141,8 @@ class CloudField:
 def random_layers(rng: np.random.Generator) -> list[CloudLayer]:
     """None in one case of eight; else cumulus, deck and veil, alone or together.
 
-    Covers are small more often than large (Beta(1, 2.8); veils Beta(1.2, 1.6)), but for one deck in
-    eight samples that covers most of the image; the ranges are in `_random_layer`.
+    Covers are small more often than large (Beta(1, 2.8)), but for one deck in eight samples that
+    covers most of the image; the ranges are in `_random_layer`.
     """
     chance = rng.random()
     if chance < 0.125:
@@ -150,7 +150,7 @@ def random_layers(rng: np.random.Generator) -> list[CloudLayer]:
     if chance < 0.25:
         deck = replace(_random_layer("deck", rng), cover=rng.beta(6.0, 1.0))
         return [deck, _random_layer("cumulus", rng)] if rng.random() < 0.5 else [deck]
-    kinds: dict[Kind, float] = {"cumulus": 0.65, "deck": 0.25, "veil": 0.5}
+    kinds: dict[Kind, float] = {"cumulus": 0.65, "deck": 0.25, "veil": 0.4}
     drawn = [kind for kind, chance in kinds.items() if rng.random() < chance]
     return [_random_layer(kind, rng) for kind in drawn or ["cumulus"]]
 
@@ -164,8 +164,7 @@ def _random_layer(kind: Kind, rng: np.random.Generator) -> CloudLayer:
     }[kind]
     height, depth, _, _, softness = rng.uniform(low, high)
     scale, thickness = np.exp(rng.uniform(np.log(low[2:4]), np.log(high[2:4])))
-    cover = rng.beta(1.2, 1.6) if kind == "veil" else rng.beta(1.0, 2.8)
-    return CloudLayer(kind, cover, height, depth, scale, thickness, softness)
+    return CloudLayer(kind, rng.beta(1.0, 2.8), height, depth, scale, thickness, softness)
 
 
 def draw_field(

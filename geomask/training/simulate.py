@@ -43,7 +43,7 @@ the third; between the last two nobody can say, and the label is IGNORE."""
 SEEN_DARKENING = 0.012
 """Reflectance that a shadow must take from some band to be seen: over dark water it is IGNORE."""
 
-SHADOW_LIGHT, SUNLIT_LIGHT = 0.5, 0.8
+SHADOW_LIGHT, SUNLIT_LIGHT = 0.6, 0.85
 """Fraction of direct light: shadow below the first, sunlit above the second, IGNORE between."""
 
 

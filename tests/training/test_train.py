@@ -234,11 +234,11 @@ def test_a_checkpoint_that_is_cut_short_is_told(
     chip_folder, tmp_path, name: str, other: str, left: int
 ) -> None:
     folder, out = chip_folder(), tmp_path / "tiny.safetensors"
-    run_dir = run(tiny("trainer.max_epochs=1"), folder, out).run_dir
+    run_dir = run(tiny("trainer.max_epochs=1", "trainer.keep=best"), folder, out).run_dir
     out.unlink()
     (run_dir / name).write_bytes((run_dir / name).read_bytes()[:left])
     with pytest.raises(RecipeError, match=f"{name}: is no checkpoint, or .* copying {other} over"):
-        run(tiny("trainer.max_epochs=1"), folder, out, resume=True)
+        run(tiny("trainer.max_epochs=1", "trainer.keep=best"), folder, out, resume=True)
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch) -> None:
