@@ -14,7 +14,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
-    from geomask.card import Card
     from geomask.predict import Progress as Done
 
 Report = Callable[["Done"], None]
@@ -41,31 +40,6 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     for name, value in facts:
         table.add_row(name, value)
     Console(markup=False).print(table)
-
-
-def print_card(card: Card) -> None:
-    """A model's card for a person to read."""
-    low, high = card.resolution
-    network = card.network
-    print_facts(
-        [
-            ("model", card.name),
-            ("what it is", card.description),
-            ("bands", " ".join(card.bands)),
-            ("runs on", "; ".join(" ".join(bands) for bands in card.band_sets or (card.bands,))),
-            ("classes", ", ".join(f"{c.code} {c.name}" for c in card.classes)),
-            ("resolution", f"{low:g} to {high:g} m"),
-            ("network", f"{network.architecture} {network.encoder or ''}".strip()),
-            ("margin", f"{card.margin} pixels, patches on multiples of {card.stride}"),
-            ("licence", card.licence),
-            *((f"score: {name}", _plain(value)) for name, value in card.metrics.items()),
-            *(
-                (f"made: {name}", _plain(value))
-                for name, value in card.provenance.items()
-                if name != "recipe"  # a page of its own; --json has it
-            ),
-        ]
-    )
 
 
 @contextmanager
@@ -97,15 +71,3 @@ def progress_bar(label: str, *, quiet: bool) -> Iterator[Report | None]:
 def megabytes(count: int | None) -> str:
     """A number of bytes for people."""
     return "unknown" if count is None else f"{count / 2**20:.0f} MB"
-
-
-def _plain(value: Any) -> str:
-    """A value of a card in words: mappings as "name value", nested ones in brackets."""
-    if isinstance(value, dict):
-        return ", ".join(
-            f"{name} ({_plain(part)})" if isinstance(part, dict) else f"{name} {_plain(part)}"
-            for name, part in value.items()
-        )
-    if isinstance(value, list):
-        return ", ".join(map(_plain, value))
-    return str(value)

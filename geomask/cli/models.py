@@ -58,7 +58,8 @@ def list_(as_json: bool = False) -> None:
 def show(model: str, as_json: bool) -> None:
     """The card of a model: bands, classes, licence, scores, provenance."""
     from geomask.card import read_card
-    from geomask.cli.console import print_card, print_json
+    from geomask.cli.card_text import print_card
+    from geomask.cli.console import print_json
     from geomask.model_files import find_model
 
     card = read_card(find_model(model))

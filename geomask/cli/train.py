@@ -63,7 +63,8 @@ def command(
     """
     if not recipe or not out or not (data or given["clear"]):
         raise click.UsageError(_needs(recipe, out, data or given["clear"]))
-    from geomask.cli.console import print_card, print_json
+    from geomask.cli.card_text import print_card
+    from geomask.cli.console import print_json
     from geomask.training.loop import is_first_process
     from geomask.training.recipe import load_recipe
     from geomask.training.train import train
