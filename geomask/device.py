@@ -37,6 +37,22 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def choose_devices(names: str = "auto") -> tuple[torch.device, ...]:
+    """Devices for a name of `choose_device`, several of them with commas, or "all": every CUDA GPU.
+
+    Raises OptionError, also for "all" without one and for a device named twice.
+    """
+    if names == "all":
+        count = torch.cuda.device_count()
+        if not count:
+            raise OptionError("device all: torch sees no CUDA GPU; use --device cpu")
+        return tuple(torch.device("cuda", index) for index in range(count))
+    devices = tuple(choose_device(name.strip()) for name in names.split(","))
+    if len({(device.type, device.index or 0) for device in devices}) < len(devices):
+        raise OptionError(f"device {names}: names one device twice")
+    return devices
+
+
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """torch.float32 or torch.bfloat16 for "auto", "fp32" or "bf16".
 

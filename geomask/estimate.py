@@ -21,9 +21,9 @@ TRIES = 16
 class Estimate:
     """What `geomask predict --dry-run` says.
 
-    seconds: one patch's own time, measured, times the pixels all patches read: reading and
-    network, not start-up. memory: bytes at the peak, from this process after that patch and
-    the rows of the scene that stay in memory; None where the system does not tell.
+    seconds: one patch's own time, measured, times the pixels all patches read, shared by the
+    devices: reading and network, not start-up. memory: bytes at the peak, from this process after
+    that patch and the rows of the scene that stay in memory; None where the system does not tell.
     """
 
     scene: str
@@ -59,9 +59,9 @@ def estimate(inference: Inference) -> Estimate:
     patches = list(plan)
     middle = _measured_patch(inference, patches)
     pixels = sum(int(patch.read.width * patch.read.height) for patch in patches)
-    inference.classify([inference.load(middle)])
+    inference.engines[0].classify([inference.load(middle)])
     started = time.perf_counter()
-    inference.classify([inference.load(middle)])
+    inference.engines[0].classify([inference.load(middle)])
     seconds = time.perf_counter() - started
     own = int(middle.read.width * middle.read.height)
     tallest = max(rows.size / plan.scale[0] for rows in plan.rows)
@@ -77,12 +77,12 @@ def estimate(inference: Inference) -> Estimate:
         radiometry=scene.radiometry(inference.bands),
         nodata=scene.provenance.nodata,
         model=inference.model.card.name,
-        device=str(inference.model.device),
-        precision=str(inference.dtype).removeprefix("torch."),
+        device=inference.device,
+        precision=inference.precision,
         patches=len(patches),
         patch=inference.largest_patch,
         resolution=inference.resolution,
-        seconds=seconds * pixels / own,
+        seconds=seconds * pixels / own / len(inference.engines),
         memory=None if peak is None else peak + strip,
     )
 

@@ -13,14 +13,16 @@ from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from itertools import cycle
 from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from geomask.engine import Engine, Launched, Loaded, Result
 from geomask.errors import OutputError
-from geomask.inference import Inference, Loaded, Result
+from geomask.inference import Inference
 from geomask.mask import mask_layout, percent_layout
 from geomask.output import check_distinct, check_output
 from geomask.raster import RasterWriter
@@ -65,19 +67,38 @@ def run(
 ) -> Generator[Result, None, None]:
     """Results in the order of the plan; neighbours whose sizes agree share a forward pass.
 
+    Batches go to the devices in turn, and a device has some launched before one is waited for.
     histogram: of `inference.bands`, to count some of the pixels that are read.
     """
+    launched: deque[tuple[Engine, Launched]] = deque()
+    engines = cycle(inference.engines)
+    most = sum(engine.ahead for engine in inference.engines)
+    with closing(_batches(inference, readers, histogram)) as batches:
+        for batch in batches:
+            engine = next(engines)
+            launched.append((engine, engine.launch(batch)))
+            while len(launched) > most:
+                first, work = launched.popleft()
+                yield from first.collect(work)
+    for engine, work in launched:
+        yield from engine.collect(work)
+
+
+def _batches(
+    inference: Inference, readers: int, histogram: Histogram | None
+) -> Generator[list[Loaded], None, None]:
+    """Neighbours whose sizes agree, no more than a batch."""
     waiting: list[Loaded] = []
     with closing(_load_ahead(inference, readers)) as patches:
         for loaded in patches:
             if histogram is not None:
                 _count(histogram, inference, loaded)
-            if waiting and (len(waiting) == inference.batch or waiting[0].size != loaded.size):
-                yield from inference.classify(waiting)
+            if waiting and (len(waiting) >= inference.batch or waiting[0].size != loaded.size):
+                yield waiting
                 waiting = []
             waiting.append(loaded)
     if waiting:
-        yield from inference.classify(waiting)
+        yield waiting
 
 
 def _count(histogram: Histogram, inference: Inference, loaded: Loaded) -> None:

@@ -16,9 +16,9 @@ import torch
 
 from geomask.checkpoint import Model, load_model
 from geomask.classes import NODATA
-from geomask.device import choose_device
+from geomask.device import choose_devices
 from geomask.errors import OptionError
-from geomask.inference import Inference, prepare
+from geomask.inference import Inference, make_engines, prepare
 from geomask.memory import peak_memory
 from geomask.pipeline import Outputs, Writers, check_outputs, run
 from geomask.raster import GDAL_OPTIONS
@@ -96,7 +96,7 @@ def predict_scene(
 
     scene: an open Scene, or a path for `open_scene`. mask: the GeoTIFF to write: uint8 class
     codes of the model's card, 255 where a band in use was not measured. model: a Model, a name
-    or a path; `device` (auto, cpu, cuda, cuda:N, mps) is for loading it. precision: auto, fp32,
+    or a path; `device` is for loading it, one or more of `choose_devices`. precision: auto, fp32,
     bf16. patch, margin: inference pixels; patch a multiple of the network's stride. batch:
     patches per forward pass. readers: threads that read ahead. resolution: of inference, metres.
     confidence: also write the chosen class's probability, uint8 percent, 255 nodata.
@@ -113,17 +113,23 @@ def predict_scene(
         if not isinstance(scene, Scene):
             scene = stack.enter_context(open_scene(scene))
         check_outputs(outputs, scene, overwrite=overwrite)
+        devices: tuple[torch.device, ...] = ()
         if not isinstance(model, Model):
-            model = load_model(model, choose_device(device))
+            devices = choose_devices(device)
+            model = load_model(model, devices[0])
         inference = prepare(
             scene,
             model,
-            precision=precision,
+            engines=make_engines(
+                model,
+                precision,
+                devices=devices,
+                batch=batch,
+                with_percent=outputs.need_percent,
+            ),
             patch=patch,
             margin=margin,
-            batch=batch,
             resolution=resolution,
-            with_percent=outputs.need_percent,
         )
         finished = stack.enter_context(
             predicting(inference, outputs, readers=readers, compress=compress, progress=progress)
@@ -219,8 +225,8 @@ def _summary(
         bands=inference.bands,
         radiometry=scene.radiometry(inference.bands),
         nodata=scene.provenance.nodata,
-        device=str(inference.model.device),
-        precision=str(inference.dtype).removeprefix("torch."),
+        device=inference.device,
+        precision=inference.precision,
         patch=inference.largest_patch,
         margin=inference.margin,
         resolution=None if resolution is None else (resolution[0] * resolution[1]) ** 0.5,

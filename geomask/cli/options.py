@@ -84,6 +84,13 @@ device_option = click.option(
     metavar="auto|cpu|cuda|cuda:N|mps",
     help="Where the network runs.",
 )
+devices_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda|cuda:N,…|all|mps",
+    help="Where the network runs; patches are spread over several. all: every CUDA GPU.",
+)
 bands_option = click.option(
     "--bands",
     callback=_band_numbers,

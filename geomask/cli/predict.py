@@ -35,7 +35,7 @@ POLYGON_OPTIONS = {"classes": "--classes", "min_area": "--min-area", "per_class"
 @options.offset_option
 @options.nodata_option
 @options.grid_option
-@options.device_option
+@options.devices_option
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16"]),
@@ -129,7 +129,8 @@ class _Job:
         self.model: str = given["model"]
         self.device: str = given["device"]
         self.stated = take("bands", "sensor", "scale", "offset", "nodata", "grid")
-        self.network = take("precision", "patch", "margin", "batch", "resolution")
+        self.engine = take("precision", "batch")
+        self.plan = take("patch", "margin", "resolution")
         self.running = take("readers", "compress")
         self.wanted = take("classes", "min_area", "per_class")
         self.connectivity: Literal[4, 8] = given["connectivity"]
@@ -144,8 +145,8 @@ class _Job:
     def prepared(self) -> Iterator[Inference]:
         """Scene, model and patches, once no output and no option stands in the way."""
         from geomask.checkpoint import load_model
-        from geomask.device import choose_device
-        from geomask.inference import prepare
+        from geomask.device import choose_devices
+        from geomask.inference import make_engines, prepare
         from geomask.output import check_distinct
         from geomask.pipeline import check_outputs
         from geomask.scene import open_scene
@@ -153,7 +154,8 @@ class _Job:
 
         with open_scene(self.path, **self.stated) as scene:
             check_outputs(self.outputs, scene, overwrite=self.overwrite)
-            model = load_model(self.model, choose_device(self.device))
+            devices = choose_devices(self.device)
+            model = load_model(self.model, devices[0])
             if self.shp is not None:
                 files = check_vectors(
                     self.shp,
@@ -165,7 +167,8 @@ class _Job:
                 )
                 check_distinct([*self.outputs.paths, *files])
             percent = self.outputs.need_percent
-            yield prepare(scene, model, with_percent=percent, **self.network)
+            engines = make_engines(model, devices=devices, with_percent=percent, **self.engine)
+            yield prepare(scene, model, engines=engines, **self.plan)
 
     def run(self) -> tuple[Prediction, VectorSummary | None]:
         """Predict, and trace the finished mask; then all outputs come into place together."""

@@ -13,10 +13,10 @@ from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
 from geomask.classes import NODATA, ClassTable, remap
+from geomask.engine import Result
 from geomask.errors import MaskError, OptionError
 from geomask.evaluation.mappings import NOTHING, classes_of_codes
 from geomask.grid import Grid
-from geomask.inference import Result
 from geomask.mask import CLASSES_TAG, MaskReader, open_mask
 from geomask.metrics import Floats
 from geomask.raster import grid_of, open_raster

@@ -6,6 +6,7 @@ import math
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from affine import Affine
@@ -13,9 +14,10 @@ from rasterio.crs import CRS
 
 from geomask.checkpoint import Model
 from geomask.classes import ClassTable
+from geomask.engine import Engine, Result
 from geomask.errors import BandError
 from geomask.grid import Grid
-from geomask.inference import Result, prepare
+from geomask.inference import make_engines, prepare
 from geomask.pipeline import run
 from geomask.raster import grid_of, open_raster
 from geomask.scene import Scene, SceneBand
@@ -49,6 +51,11 @@ class ModelSubject:
     patch: int | None = None
     margin: int | None = None
     readers: int = 2
+
+    @cached_property
+    def _engines(self) -> tuple[Engine, ...]:
+        """Made once for all chips."""
+        return make_engines(self.model, self.precision, with_percent=True)
 
     @property
     def classes(self) -> ClassTable:
@@ -86,10 +93,9 @@ class ModelSubject:
             inference = prepare(
                 scene,
                 self.model,
-                precision=self.precision,
                 patch=self.patch,
                 margin=self.margin,
-                with_percent=True,
+                engines=self._engines,
             )
             with closing(run(inference, self.readers)) as results:
                 yield from results

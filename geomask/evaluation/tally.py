@@ -11,9 +11,9 @@ import numpy as np
 from rasterio.windows import Window
 
 from geomask.classes import NODATA, ClassTable, remap
+from geomask.engine import Result
 from geomask.evaluation.boundary import TOLERANCE, BoundaryCounter
 from geomask.evaluation.curves import PercentHistogram
-from geomask.inference import Result
 from geomask.metrics import Codes, Counts, count_pairs, fold_rows
 from geomask.training.chips import CHIP_LABELS, Chip, read_labels
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import rasterio
 
+from geomask.engine import Result
 from geomask.errors import OptionError
 from geomask.evaluation.bootstrap import LEVEL
 from geomask.evaluation.curves import PercentHistogram
@@ -19,7 +20,6 @@ from geomask.evaluation.subject import Subject
 from geomask.evaluation.summary import Estimates, cloud_free, part_scores
 from geomask.evaluation.tally import Legend, Tally, tally_chip, total
 from geomask.evaluation.triplet import SIDE, Triplet, make_triplet
-from geomask.inference import Result
 from geomask.metrics import Counts
 from geomask.predict import Progress
 from geomask.raster import GDAL_OPTIONS

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geomask.classes import NODATA
+from geomask.engine import Result
 from geomask.evaluation.tally import Legend, strips
-from geomask.inference import Result
 from geomask.metrics import Codes
 from geomask.training.chips import Chip, read_image
 
