@@ -12,7 +12,6 @@ compares with reading every file once from top to bottom with GDAL in one thread
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,21 +20,17 @@ from pathlib import Path
 
 import rasterio
 import torch
-from affine import Affine
 from rasterio.windows import Window
 from torch import nn
 
-from benchmarks.memory import write_scene
+from benchmarks.scenes import write_folder, write_scene
 from geomask.card import read_card
 from geomask.checkpoint import Model
-from geomask.inference import prepare
+from geomask.inference import make_engines, prepare
 from geomask.model_files import find_model
 from geomask.pipeline import run
 from geomask.raster import GDAL_OPTIONS
 from geomask.scene import Scene, open_scene
-
-BANDS_10M = ("B02", "B03", "B04", "B08")
-BANDS_20M = ("B11", "B12")
 
 
 class Nothing(nn.Module):
@@ -49,32 +44,6 @@ class Nothing(nn.Module):
         return reflectance[:, : self.classes]
 
 
-def write_folder(folder: Path, tiff: Path) -> None:
-    """A GeoTIFF's first band as the 10 m bands, every second pixel as the 20 m ones."""
-    with rasterio.open(tiff) as dataset:
-        values, crs, corner = dataset.read(1), dataset.crs, dataset.transform
-    for names, step, tile in ((BANDS_10M, 1, 1024), (BANDS_20M, 2, 640)):
-        first = folder / f"T33UUU_20170216T102101_{names[0]}.jp2"
-        band = values[::step, ::step]
-        with rasterio.open(
-            first,
-            "w",
-            driver="JP2OpenJPEG",
-            dtype="uint16",
-            count=1,
-            height=band.shape[0],
-            width=band.shape[1],
-            crs=crs,
-            transform=Affine(10 * step, 0, corner.c, 0, -10 * step, corner.f),
-            BLOCKXSIZE=tile,
-            BLOCKYSIZE=tile,
-            QUALITY="30",
-        ) as dataset:
-            dataset.write(band, 1)
-        for name in names[1:]:
-            os.link(first, first.with_name(first.name.replace(names[0], name)))
-
-
 @contextmanager
 def reading(path: Path, margin: int, readers: int) -> Iterator[tuple[Scene, float]]:
     """A scene that was read as a prediction reads it, and how long that took."""
@@ -84,7 +53,7 @@ def reading(path: Path, margin: int, readers: int) -> Iterator[tuple[Scene, floa
         rasterio.Env(**GDAL_OPTIONS),
         open_scene(path, scale=1e-4, offset=0, nodata=0) as scene,
     ):
-        inference = prepare(scene, model, margin=margin, precision="fp32")
+        inference = prepare(scene, model, engines=make_engines(model, "fp32"), margin=margin)
         started = time.perf_counter()
         for _ in run(inference, readers):
             pass

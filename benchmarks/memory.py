@@ -16,51 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-import rasterio
-from affine import Affine
-from rasterio.windows import Window
-from scipy.ndimage import gaussian_filter
-
-BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
-BLOCK = 512
-
-
-def write_scene(path: Path, height: int, width: int, seed: int = 0) -> None:
-    """A tiled uint16 scene of smooth noise, reflectance 0.02 to 0.9, with a wedge of nodata."""
-    rng = np.random.default_rng(seed)
-    noise = gaussian_filter(rng.normal(size=(len(BANDS), 2 * BLOCK, 2 * BLOCK)), (0, 12, 12))
-    noise = (noise - noise.min()) / np.ptp(noise)
-    texture = (200 + 8800 * noise).astype(np.uint16)
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        width=width,
-        height=height,
-        count=len(BANDS),
-        dtype="uint16",
-        crs="EPSG:32633",
-        transform=Affine(10, 0, 500_000, 0, -10, 5_000_000),
-        nodata=0,
-        tiled=True,
-        blockxsize=BLOCK,
-        blockysize=BLOCK,
-        compress="deflate",
-        predictor=2,
-        bigtiff="yes",
-    ) as dataset:
-        dataset.scales = [1e-4] * len(BANDS)
-        for index, band in enumerate(BANDS, 1):
-            dataset.set_band_description(index, band)
-        for top in range(0, height, BLOCK):
-            for left in range(0, width, BLOCK):
-                rows, columns = min(BLOCK, height - top), min(BLOCK, width - left)
-                y, x = rng.integers(0, BLOCK, 2)
-                part = texture[:, y : y + rows, x : x + columns].copy()
-                if left + top / 4 < width / 16:
-                    part[:] = 0
-                dataset.write(part, window=Window(left, top, columns, rows))
+from benchmarks.scenes import write_scene
 
 
 def predict(scene: Path, folder: Path, model: str, shp: bool) -> dict[str, float]:

@@ -112,7 +112,7 @@ class Engine:
         self._temperature = model.card.temperature
         self._with_percent = with_percent
         self.dtype = dtype
-        self._network = _prepared(model, dtype, self.device)
+        self._network = prepared_network(model, dtype, self.device)
         on_gpu = self.device.type == "cuda"
         self._copying = _stream(self.device) if on_gpu else None
 
@@ -226,7 +226,7 @@ class Engine:
         return Result(item.patch.write, np.full(shape, NODATA, np.uint8), percent)
 
 
-def _prepared(model: Model, dtype: torch.dtype, device: torch.device) -> nn.Module:
+def prepared_network(model: Model, dtype: torch.dtype, device: torch.device) -> nn.Module:
     """The model's network on the device: as it is in float32; else without its BatchNorm."""
     network = model.network
     if device != model.device:

@@ -44,10 +44,11 @@ class Normalise(nn.Module):
 
     def forward(self, reflectance: torch.Tensor) -> torch.Tensor:
         """float32 (N, bands, H, W) in, the same shape out."""
-        t = (reflectance.clamp(self.low, self.high) - self.low) / (self.high - self.low)
+        # In place from here on: a patch is large, and each step is over all of it.
+        t = reflectance.clamp(self.low, self.high).sub_(self.low).div_(self.high - self.low)
         if self.steps is not None:
-            t = torch.round(t * self.steps) / self.steps
-        return torch.nan_to_num((t - self.mean) / self.std, nan=0.0)
+            t = t.mul_(self.steps).round_().div_(self.steps)
+        return t.sub_(self.mean).div_(self.std).nan_to_num_(nan=0.0)
 
 
 class Segmenter(nn.Module):

@@ -28,6 +28,7 @@ from geomask.output import check_distinct, check_output
 from geomask.raster import RasterWriter
 from geomask.scene import Scene
 from geomask.scene.plausibility import PIXELS, Histogram
+from geomask.stages import Stages
 from geomask.version import __version__
 
 WRITES_BEHIND = 4
@@ -63,25 +64,40 @@ def check_outputs(outputs: Outputs, scene: Scene, *, overwrite: bool) -> None:
 
 
 def run(
-    inference: Inference, readers: int, histogram: Histogram | None = None
+    inference: Inference,
+    readers: int,
+    histogram: Histogram | None = None,
+    stages: Stages | None = None,
 ) -> Generator[Result, None, None]:
     """Results in the order of the plan; neighbours whose sizes agree share a forward pass.
 
     Batches go to the devices in turn, and a device has some launched before one is waited for.
-    histogram: of `inference.bands`, to count some of the pixels that are read.
+    histogram: of `inference.bands`, to count some of the pixels that are read. stages: told of
+    "reading", waiting for patches, and "network".
     """
+    stages = stages or Stages()
     launched: deque[tuple[Engine, Launched]] = deque()
     engines = cycle(inference.engines)
     most = sum(engine.ahead for engine in inference.engines)
     with closing(_batches(inference, readers, histogram)) as batches:
-        for batch in batches:
+        while True:
+            with stages.during("reading"):
+                batch = next(batches, None)
+            if batch is None:
+                break
             engine = next(engines)
-            launched.append((engine, engine.launch(batch)))
+            with stages.during("network"):
+                launched.append((engine, engine.launch(batch)))
             while len(launched) > most:
-                first, work = launched.popleft()
-                yield from first.collect(work)
-    for engine, work in launched:
-        yield from engine.collect(work)
+                yield from _collected(launched, stages)
+    while launched:
+        yield from _collected(launched, stages)
+
+
+def _collected(launched: deque[tuple[Engine, Launched]], stages: Stages) -> list[Result]:
+    engine, work = launched.popleft()
+    with stages.during("network"):
+        return engine.collect(work)
 
 
 def _batches(

@@ -24,6 +24,7 @@ from geomask.pipeline import Outputs, Writers, check_outputs, run
 from geomask.raster import GDAL_OPTIONS
 from geomask.scene import Scene, open_scene
 from geomask.scene.plausibility import Histogram, warn_of_doubt
+from geomask.stages import Stages
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Prediction:
     """What a prediction did.
 
     pixels: per class name and "nodata". seconds: from opening to the last rename, loading of
-    libraries and model left out. peak_memory: bytes, of the whole process so far, None where the
+    libraries and model left out; stages: of these, by what the main thread did: "reading" and
+    "writing" are waiting for the threads that do it, "finishing" makes overviews and reads the
+    outputs back. peak_memory: bytes, of the whole process so far, None where the
     system does not tell. resolution: of inference, metres, None without a CRS. Paths are None
     for outputs that were not asked for.
     """
@@ -60,6 +63,7 @@ class Prediction:
     resolution: float | None
     pixels: dict[str, int]
     seconds: float
+    stages: dict[str, float]
     peak_memory: int | None
 
     @property
@@ -173,17 +177,20 @@ def predicting(
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(**GDAL_OPTIONS))
         writers = Writers(stack, inference, outputs, compress)
-        results = stack.enter_context(closing(run(inference, readers, histogram)))
+        stages = Stages()
+        results = stack.enter_context(closing(run(inference, readers, histogram, stages)))
         with _enough_memory():
             for result in results:
-                writers.write(result)
+                with stages.during("writing"):
+                    writers.write(result)
                 if progress is not None:
                     progress(Progress(int(writers.counts.sum()), grid.width * grid.height))
-        writers.finish()
+        with stages.during("finishing"):
+            writers.finish()
         warn_of_doubt(scene.path, histogram)
         seconds = time.perf_counter() - started
         yield Finished(
-            _summary(inference, outputs, writers.counts, seconds),
+            _summary(inference, outputs, writers.counts, seconds, stages),
             writers.staged(outputs.mask),
             None if outputs.confidence is None else writers.staged(outputs.confidence),
             writers.commit,
@@ -211,6 +218,7 @@ def _summary(
     outputs: Outputs,
     counts: npt.NDArray[np.int64],
     seconds: float,
+    stages: Stages,
 ) -> Prediction:
     card, scene = inference.model.card, inference.scene
     pixels = {item.name: int(counts[item.code]) for item in card.class_table}
@@ -232,5 +240,6 @@ def _summary(
         resolution=None if resolution is None else (resolution[0] * resolution[1]) ** 0.5,
         pixels=pixels | {"nodata": int(counts[NODATA])},
         seconds=seconds,
+        stages=dict(stages.seconds),
         peak_memory=peak_memory(),
     )

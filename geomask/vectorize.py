@@ -7,6 +7,7 @@ follows the mask's width and its largest component, not its area.
 from __future__ import annotations
 
 import itertools
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -37,12 +38,14 @@ class VectorSummary:
     """What `vectorize_mask` wrote.
 
     paths: the files. counts: polygons by class name, 0 included. areas_m2: their total area by
-    class name, square metres; None where the mask has no CRS that says metres.
+    class name, square metres; None where the mask has no CRS that says metres. seconds: that
+    tracing and writing took.
     """
 
     paths: tuple[Path, ...]
     counts: dict[str, int]
     areas_m2: dict[str, float] | None
+    seconds: float
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain values."""
@@ -50,6 +53,7 @@ class VectorSummary:
             "paths": [str(path) for path in self.paths],
             "counts": self.counts,
             "areas_m2": self.areas_m2,
+            "seconds": self.seconds,
         }
 
 
@@ -276,6 +280,7 @@ def _write(
     confidence: bool,
 ) -> VectorSummary:
     """Write every file, beside its target."""
+    started = time.perf_counter()
     counts, areas = np.zeros(256, np.int64), np.zeros(256)
     with ExitStack() as open_layers:
         open_layers.enter_context(fiona.Env())  # GDAL's errors are raised, not also printed
@@ -295,4 +300,5 @@ def _write(
         tuple(files),
         {c.name: int(counts[c.code]) for c in chosen},
         {c.name: float(areas[c.code]) for c in chosen} if _has_metres(grid) else None,
+        time.perf_counter() - started,
     )
