@@ -46,7 +46,9 @@ OMNI = """
 from omnicloudmask import predict_from_array
 network = load_model(name).network
 started = time.perf_counter()
-predict_from_array(array(), custom_models=network, pred_classes={classes}, inference_dtype="{dtype}")
+predict_from_array(
+    array(), custom_models=network, pred_classes={classes}, inference_dtype="{dtype}"
+)
 end(started)
 """
 
