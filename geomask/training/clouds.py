@@ -21,7 +21,7 @@ import numpy.typing as npt
 from geomask.errors import OptionError
 
 Float = npt.NDArray[np.float32]
-Kind = Literal["cumulus", "deck", "veil"]
+Kind = Literal["cumulus", "deck", "veil", "mist"]
 
 EDGE_THICKNESS = 0.5
 """Optical thickness from which a pixel counts as covered: about where the eye sees a cloud."""
@@ -87,7 +87,8 @@ def random_sun(rng: np.random.Generator) -> Sun:
 class CloudLayer:
     """One layer of cloud to draw.
 
-    kind: "cumulus" (cells with sharp edges), "deck" (stratiform) or "veil" (thin, soft, ice).
+    kind: "cumulus" (cells with sharp edges), "deck" (stratiform), "veil" (thin, soft, ice) or
+    "mist" (the same of droplets, which is as bright in the SWIR as in the visible).
     cover: 0 to 1, fraction of the image. height: metres above ground of the cloud base.
     depth: vertical extent in metres of its thickest part. scale: metres, size of the largest cells.
     thickness: optical thickness (visible) one standard deviation inside the edge.
@@ -139,10 +140,10 @@ class CloudField:
 
 
 def random_layers(rng: np.random.Generator) -> list[CloudLayer]:
-    """None in one case of eight; else cumulus, deck and veil, alone or together.
+    """None in one case of eight; else cumulus, deck, veil and mist, alone or together.
 
-    Covers are small more often than large (Beta(1, 2.8)), but for one deck in eight samples that
-    covers most of the image; the ranges are in `_random_layer`.
+    Covers are small more often than large (Beta(1, 2.8); mist Beta(1.2, 1.6)), but for one deck in
+    eight samples that covers most of the image; the ranges are in `_random_layer`.
     """
     chance = rng.random()
     if chance < 0.125:
@@ -150,7 +151,7 @@ def random_layers(rng: np.random.Generator) -> list[CloudLayer]:
     if chance < 0.25:
         deck = replace(_random_layer("deck", rng), cover=rng.beta(6.0, 1.0))
         return [deck, _random_layer("cumulus", rng)] if rng.random() < 0.5 else [deck]
-    kinds: dict[Kind, float] = {"cumulus": 0.65, "deck": 0.25, "veil": 0.4}
+    kinds: dict[Kind, float] = {"cumulus": 0.6, "deck": 0.25, "veil": 0.25, "mist": 0.3}
     drawn = [kind for kind, chance in kinds.items() if rng.random() < chance]
     return [_random_layer(kind, rng) for kind in drawn or ["cumulus"]]
 
@@ -161,10 +162,12 @@ def _random_layer(kind: Kind, rng: np.random.Generator) -> CloudLayer:
         "cumulus": ((300.0, 100.0, 150.0, 2.5, 1.2), (3000.0, 1200.0, 5000.0, 18.0, 2.4)),
         "deck": ((500.0, 10.0, 2000.0, 4.0, 0.9), (5000.0, 400.0, 10000.0, 20.0, 1.5)),
         "veil": ((4000.0, 0.0, 1000.0, 0.4, 1.0), (8000.0, 0.0, 10000.0, 2.5, 1.6)),
+        "mist": ((200.0, 0.0, 500.0, 0.6, 1.0), (4000.0, 100.0, 10000.0, 5.0, 1.8)),
     }[kind]
     height, depth, _, _, softness = rng.uniform(low, high)
     scale, thickness = np.exp(rng.uniform(np.log(low[2:4]), np.log(high[2:4])))
-    return CloudLayer(kind, rng.beta(1.0, 2.8), height, depth, scale, thickness, softness)
+    cover = rng.beta(1.2, 1.6) if kind == "mist" else rng.beta(1.0, 2.8)
+    return CloudLayer(kind, cover, height, depth, scale, thickness, softness)
 
 
 def draw_field(

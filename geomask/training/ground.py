@@ -78,7 +78,8 @@ def random_ground(
     sun: Sun,
     rng: np.random.Generator,
 ) -> tuple[Float, Labels]:
-    """Another season, lakes and rivers, snow, roofs and mountains, each in its share of cases.
+    """Another season, other soils and plants, lakes and rivers, snow, roofs and mountains, each in
+    its share of cases.
 
     image: float32 (bands, height, width), reflectance without cloud. bands: must hold
     `GROUND_BANDS`. labels: uint8 (height, width), chip codes of it.
@@ -89,7 +90,9 @@ def random_ground(
     names = tuple(bands)
     if rng.random() < 0.2:
         _dry(image, names, rng)
-    if rng.random() < 0.2:
+    if rng.random() < 0.5:
+        _tint(image, labels, names, rng)
+    if rng.random() < 0.3:
         _water(image, labels, names, pixel_size, rng)
     if rng.random() < 0.1:
         _roofs(image, labels, names, pixel_size, rng)
@@ -126,6 +129,22 @@ def _dry(image: Float, bands: Sequence[str], rng: np.random.Generator) -> None:
     _over(image, bands, share, [brightness * SURFACES[name].soil for name in bands], texture)
 
 
+def _tint(image: Float, labels: Labels, bands: Sequence[str], rng: np.random.Generator) -> None:
+    """Other soils and plants of the same pattern: brighter or darker, more or less contrast, and
+    each band a little by itself. Snow and what absorbs almost all light stay."""
+    clear = labels == CHIP_LABELS["clear"]
+    if not clear.any():
+        return
+    gain, contrast = np.exp(rng.normal(0.0, (0.2, 0.25)))
+    for index, name in enumerate(bands):
+        path = np.minimum(np.float32(band_optics(name).path), image[index])
+        ground = image[index] - path
+        middle = max(float(np.median(ground[clear])), 1e-3)
+        bent = middle * (np.maximum(ground, 0) / middle) ** np.float32(contrast)
+        own = np.float32(gain * np.exp(rng.normal(0.0, 0.1)))
+        image[index] = np.where(clear, path + np.minimum(own * bent, 0.7), image[index])
+
+
 def _water(
     image: Float,
     labels: Labels,
@@ -134,7 +153,7 @@ def _water(
     rng: np.random.Generator,
 ) -> None:
     """Lakes, or a river, with soft shores; calm, rough or with some glint."""
-    field = _noise(labels.shape, rng.uniform(800, 6000) / pixel_size, 4.0, rng)
+    field = _noise(labels.shape, np.exp(rng.uniform(5.3, 8.7)) / pixel_size, 4.0, rng)
     if rng.random() < 0.5:
         where = field > np.quantile(field, rng.uniform(0.5, 0.98))
     else:

@@ -15,8 +15,11 @@ from geomask.training.clouds import (
     CloudField,
     CloudLayer,
     Sun,
+    band_optics,
     draw_field,
+    random_layers,
     spectral_noise,
+    two_stream_reflectance,
 )
 from geomask.training.simulate import (
     CLEAR,
@@ -135,7 +138,7 @@ def test_ice_veil_is_darker_in_the_shortwave_infrared_than_a_water_cloud():
 def test_thin_cloud_is_labelled_thin_and_fainter_still_is_ignored_or_decided():
     _, labels = render([disc(height=300.0, thickness=1.2)])
     assert labels[SIZE // 2, SIZE // 2] == THIN
-    faint = disc(height=300.0, thickness=0.35)
+    faint = disc(height=300.0, thickness=0.25)
     assert render([faint])[1][SIZE // 2, SIZE // 2] == IGNORE
     decided = render([faint], ignore_faint=False)[1]
     assert IGNORE not in decided
@@ -261,3 +264,22 @@ def test_refusals_name_what_is_wrong():
         Sun(180.0, 2.0)
     with pytest.raises(ValueError, match="cover"):
         CloudLayer(cover=1.5)
+
+
+@pytest.mark.parametrize(("ice", "low", "high"), [(False, 0.9, 1.4), (True, 0.3, 0.8)])
+def test_mist_is_as_bright_in_the_swir_as_in_the_visible_and_a_veil_is_not(ice, low, high):
+    """Droplets against crystals: what thin cloud over Landsat's wetlands adds, and what cirrus."""
+    optics = (band_optics(name) for name in ("swir16", "blue"))
+    thickness = np.float32(2.0)
+    swir, blue = (
+        two_stream_reflectance(thickness, ice, *(its.ice if ice else its.water)) for its in optics
+    )
+    assert low < swir / blue < high
+
+
+def test_all_kinds_of_cloud_are_drawn_and_only_veils_are_ice():
+    layers = [layer for seed in range(200) for layer in random_layers(np.random.default_rng(seed))]
+    assert {layer.kind for layer in layers} == {"cumulus", "deck", "veil", "mist"}
+    for layer in layers[:40]:
+        field = draw_field(layer, (40, 40), 30.0, HIGH_SUN, np.random.default_rng(0))
+        assert field.ice == (layer.kind == "veil")
