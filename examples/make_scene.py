@@ -211,7 +211,7 @@ def make_clouds(size: int, rng: np.random.Generator) -> list[CloudField]:
     """A cumulus field, one large thick cloud and a veil in the south-east."""
     shape = (size, size)
     cumulus = CloudLayer("cumulus", 0.075, 900.0, 400.0, 1400.0, 12.0, 1.5)
-    veil = CloudLayer("veil", 0.22, 7500.0, 0.0, 4000.0, 0.7, 1.2)
+    veil = CloudLayer("veil", 0.22, 7500.0, 0.0, 4000.0, 0.7, 1.2, ice=True)
     return [
         draw_field(cumulus, shape, PIXEL, SUN, rng),
         thick_cloud(size, rng),

@@ -87,12 +87,13 @@ def random_sun(rng: np.random.Generator) -> Sun:
 class CloudLayer:
     """One layer of cloud to draw.
 
-    kind: "cumulus" (cells with sharp edges), "deck" (stratiform), "veil" (thin, soft, ice) or
-    "mist" (the same of droplets, which is as bright in the SWIR as in the visible).
+    kind: "cumulus" (cells with sharp edges), "deck" (stratiform), "veil" or "mist" (thin and soft,
+    high or low).
     cover: 0 to 1, fraction of the image. height: metres above ground of the cloud base.
     depth: vertical extent in metres of its thickest part. scale: metres, size of the largest cells.
     thickness: optical thickness (visible) one standard deviation inside the edge.
-    softness: exponent of the growth inwards from the edge; 1 is crisp, 2 frayed.
+    softness: exponent of the growth inwards from the edge; 1 is crisp, 2 frayed. ice: crystals,
+    which absorb more in the SWIR than droplets do.
     """
 
     kind: Kind = "cumulus"
@@ -102,6 +103,7 @@ class CloudLayer:
     scale: float = 1500.0
     thickness: float = 14.0
     softness: float = 1.4
+    ice: bool = False
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.cover <= 1.0:
@@ -167,7 +169,8 @@ def _random_layer(kind: Kind, rng: np.random.Generator) -> CloudLayer:
     height, depth, _, _, softness = rng.uniform(low, high)
     scale, thickness = np.exp(rng.uniform(np.log(low[2:4]), np.log(high[2:4])))
     cover = rng.beta(1.2, 1.6) if kind == "mist" else rng.beta(1.0, 2.8)
-    return CloudLayer(kind, cover, height, depth, scale, thickness, softness)
+    ice = kind == "veil" or (kind == "deck" and rng.random() < 0.3)
+    return CloudLayer(kind, cover, height, depth, scale, thickness, softness, ice)
 
 
 def draw_field(
@@ -210,7 +213,7 @@ def draw_field(
         origin,
         layer.height,
         layer.depth,
-        layer.kind == "veil",
+        layer.ice,
     )
 
 

@@ -70,7 +70,7 @@ def simulate_clouds(
     of the largest cells.
     """
     low = CloudLayer(cover=cover * (1.0 - thin_share), height=base_height, scale=scale)
-    high = CloudLayer("veil", cover * thin_share, thin_height, 0.0, 3.0 * scale, 1.5)
+    high = CloudLayer("veil", cover * thin_share, thin_height, 0.0, 3.0 * scale, 1.5, ice=True)
     return draw_layers(
         image,
         bands,

@@ -277,9 +277,13 @@ def test_mist_is_as_bright_in_the_swir_as_in_the_visible_and_a_veil_is_not(ice, 
     assert low < swir / blue < high
 
 
-def test_all_kinds_of_cloud_are_drawn_and_only_veils_are_ice():
+def test_all_kinds_of_cloud_are_drawn_veils_of_ice_and_some_decks_too():
     layers = [layer for seed in range(200) for layer in random_layers(np.random.default_rng(seed))]
     assert {layer.kind for layer in layers} == {"cumulus", "deck", "veil", "mist"}
+    ice = {(layer.kind, layer.ice) for layer in layers}
+    assert ice == {
+        ("cumulus", False), ("deck", False), ("deck", True), ("veil", True), ("mist", False)
+    }  # fmt: skip
     for layer in layers[:40]:
         field = draw_field(layer, (40, 40), 30.0, HIGH_SUN, np.random.default_rng(0))
-        assert field.ice == (layer.kind == "veil")
+        assert field.ice == layer.ice
