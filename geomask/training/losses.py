@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional
 
@@ -9,18 +11,25 @@ from geomask.training.chips import IGNORE
 from geomask.training.tables import LossTable
 
 
-def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor, table: LossTable) -> torch.Tensor:
+def segmentation_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    table: LossTable,
+    class_weights: Sequence[float] | None = None,
+) -> torch.Tensor:
     """Scalar float32: cross-entropy, soft Dice and focal loss, weighted by the recipe's table.
 
     logits: (N, classes, H, W), any float type, computed on in float32. labels: int64 (N, H, W),
-    channels, 255 ignored; where all is ignored the loss is 0.
+    channels, 255 ignored; where all is ignored the loss is 0. class_weights: by channel, of
+    pixels in cross-entropy, which is a weighted mean then.
     """
     logits = logits.float()
     if not bool((labels != IGNORE).any()):
         return logits.sum() * 0.0
     loss = logits.new_zeros(())
     if table.cross_entropy > 0:
-        entropy = functional.cross_entropy(logits, labels, ignore_index=IGNORE)
+        weight = None if class_weights is None else logits.new_tensor(class_weights)
+        entropy = functional.cross_entropy(logits, labels, weight, ignore_index=IGNORE)
         loss = loss + table.cross_entropy * entropy
     if table.dice > 0:
         loss = loss + table.dice * dice_loss(logits, labels)

@@ -168,7 +168,7 @@ class SegmentationModule(pl.LightningModule):
         self._plateau_state = checkpoint.get("plateau")
 
     def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return segmentation_loss(logits, labels, self.recipe.loss)
+        return segmentation_loss(logits, labels, self.recipe.loss, self.recipe.class_weights())
 
     def _check_numbers(self, wrong: list[str]) -> None:
         """Stop where a loss is no number. wrong: the chips of this process with such a loss.

@@ -55,6 +55,9 @@ class Recipe(Table):
                 raise ValueError(f"labels.{label}: no class is called {target!r}")
         if not self.labels:
             raise ValueError("labels: at least one chip label must mean a class")
+        for name in self.loss.class_weights:
+            if name not in names:
+                raise ValueError(f"loss.class_weights: no class is called {name!r}")
         if len(self.normalisation.mean) != len(self.bands):
             raise ValueError(
                 f"normalisation: {len(self.normalisation.mean)} values of mean for "
@@ -71,6 +74,10 @@ class Recipe(Table):
                 f"{self.trainer.processes} devices"
             )
         return self
+
+    def class_weights(self) -> list[float]:
+        """Of the loss, by the network's output channel."""
+        return [self.loss.class_weights.get(entry.name, 1.0) for entry in self.classes]
 
     def label_channels(self) -> dict[int, int]:
         """Chip code to the network's output channel; a code that is not in it is ignored."""

@@ -12,7 +12,10 @@ from geomask.training.recipe import Recipe
 from geomask.training.samples import WholeChips
 
 CORE = 128
-"""Pixels a side that a patch keeps here; `predict` keeps more, and has fewer seams for it."""
+"""Pixels a side that a patch keeps here, where chips are small."""
+
+PREDICTED_CORE = 1024
+"""Pixels a side that `predict` keeps, at least, in a scene that is large enough."""
 
 SURROUNDINGS = 256
 """Pixels that a whole chip is mirrored by: from there a network sees no difference."""
@@ -30,7 +33,9 @@ def seam_fraction(
 ) -> float | None:
     """Share of pixels whose class is another one in patches than in the whole; None without chips.
 
-    Patches keep `CORE` pixels a side and see the margin of the recipe's card around them.
+    Patches keep `CORE` pixels a side and see the margin of the recipe's card around them; what is
+    found is divided by how much fewer seams patches of `PREDICTED_CORE` have. (An upper bound: what
+    reaches farther than half of `CORE` is counted from two sides.)
     network: reflectance float32 (1, bands, H, W), H and W multiples of `stride`, to logits (1,
     classes, H, W). stride: a power of two.
     """
@@ -54,4 +59,4 @@ def seam_fraction(
                 core = whole[row : row + side, column : column + side]
                 differing += int((patch[kept, kept] != core).sum())
                 pixels += side * side
-    return differing / pixels if pixels else None
+    return differing / pixels * side / max(side, PREDICTED_CORE) if pixels else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -75,17 +76,25 @@ class NetworkTable(NetworkSpec):
 
 
 class LossTable(Table):
-    """Weights of the loss's terms. focal_gamma: exponent of focal loss; 0 is cross-entropy."""
+    """Weights of the loss's terms.
+
+    focal_gamma: exponent of focal loss; 0 is cross-entropy. class_weights: of pixels in
+    cross-entropy, by the name of their class, 1 where left out. A class with a weight of 2 is found
+    where it is half as likely as without.
+    """
 
     cross_entropy: float = Field(default=1.0, ge=0)
     dice: float = Field(default=0.5, ge=0)
     focal: float = Field(default=0.0, ge=0)
     focal_gamma: float = Field(default=2.0, ge=0)
+    class_weights: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.cross_entropy + self.dice + self.focal <= 0:
             raise ValueError("cross_entropy, dice and focal are all 0")
+        if any(not 0 < weight < math.inf for weight in self.class_weights.values()):
+            raise ValueError("class_weights are numbers above 0")
         return self
 
 

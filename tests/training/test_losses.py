@@ -67,3 +67,18 @@ def test_terms_are_weighted_as_cloud_rgb_says() -> None:
     entropy = (math.log(2) + math.log(1.25)) / 2
     table = load_recipe("liss4").loss
     assert float(segmentation_loss(logits, labels, table)) == pytest.approx(entropy)
+
+
+def test_a_class_weight_counts_its_pixels_as_often() -> None:
+    """Cross-entropy with weight 3 is cross-entropy of a batch in which the class occurs thrice."""
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(1, 2, 1, 4, generator=generator)
+    labels = torch.tensor([[[0, 1, 1, 255]]])
+    table = LossTable(dice=0.0)
+    weighted = segmentation_loss(logits, labels, table, [3.0, 1.0])
+    repeated = segmentation_loss(logits[..., [0, 0, 0, 1, 2]], labels[..., [0, 0, 0, 1, 2]], table)
+    torch.testing.assert_close(weighted, repeated)
+    torch.testing.assert_close(
+        segmentation_loss(logits, labels, table, [1.0, 1.0]),
+        segmentation_loss(logits, labels, table),
+    )
