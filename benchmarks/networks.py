@@ -34,15 +34,16 @@ from geomask.training.train import train
 _SMALL = "options = {encoder_depth = 4, decoder_channels = [128, 64, 32, 16]}"
 
 NETWORKS = {
+    "regnetx_002": 'architecture="Unet", encoder="tu-regnetx_002"',
     "regnetx_002_d4": f'architecture="Unet", encoder="tu-regnetx_002", {_SMALL}',
-    "regnetx_004_d4": f'architecture="Unet", encoder="tu-regnetx_004_tv", {_SMALL}',
-    "mnv4s_d4": f'architecture="Unet", encoder="tu-mobilenetv4_conv_small", {_SMALL}',
-    "resnet18_d4": f'architecture="Unet", encoder="resnet18", {_SMALL}',
-    "efficientnet_b0_d4": f'architecture="Unet", encoder="tu-efficientnet_b0", {_SMALL}',
-    "regnetx_002_d5": 'architecture="Unet", encoder="tu-regnetx_002"',
+    "regnetx_004": 'architecture="Unet", encoder="tu-regnetx_004_tv"',
+    "mnv4s": 'architecture="Unet", encoder="tu-mobilenetv4_conv_small"',
+    "resnet18": 'architecture="Unet", encoder="resnet18"',
+    "efficientnet_b0": 'architecture="Unet", encoder="tu-efficientnet_b0"',
     "plain16": 'architecture="plain-unet", options = {width = 16}',
 }
-"""Name of the file: the recipe's network. d4: without the encoder's last stage."""
+"""Name of the file: the recipe's network. d4: without the encoder's last stage, and so with less
+of a view."""
 
 HELD_OUT = (
     "s2_alberta_aoi", "l8biome_barren_08", "l8biome_forest_00", "l8biome_forest_07",
