@@ -51,14 +51,15 @@ class Component:
 
     code: its class. geometry: a valid shapely Polygon, or MultiPolygon of its 4-connected
     parts, in pixel coordinates (x = column, y = row, at the pixels' corners, so integers), with
-    no vertex on a straight line. n_pixels: its pixels. confidence: mean percent over the pixels
-    where it is known, None where it is for none.
+    no vertex on a straight line. n_pixels: its pixels. confidence, lowest: mean and least percent
+    over the pixels where it is known, None where it is for none.
     """
 
     code: int
     geometry: shapely.Polygon | shapely.MultiPolygon
     n_pixels: int
     confidence: float | None
+    lowest: float | None
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,14 @@ class Batch:
     """The components that became complete together, as columns; for bulk work.
 
     codes: uint8 (n,). geometries: object (n,), as in `Component`. n_pixels: int64 (n,).
-    confidence: float64 (n,), NaN where unknown.
+    confidence, lowest: float64 (n,), mean and least percent, NaN where unknown.
     """
 
     codes: npt.NDArray[np.uint8]
     geometries: npt.NDArray[Any]
     n_pixels: Ints
     confidence: npt.NDArray[np.float64]
+    lowest: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -89,10 +91,11 @@ def components(
     Raises ValueError for strips of different widths, and for other codes or connectivities.
     """
     for batch in batches(strips, codes, connectivity):
-        rows = zip(batch.codes, batch.geometries, batch.n_pixels, batch.confidence, strict=True)
-        for code, geometry, n_pixels, mean in rows:
-            known = None if np.isnan(mean) else float(mean)
-            yield Component(int(code), geometry, int(n_pixels), known)
+        percents = np.stack((batch.confidence, batch.lowest), axis=1).tolist()
+        rows = zip(batch.codes, batch.geometries, batch.n_pixels, percents, strict=True)
+        for code, geometry, n_pixels, percent in rows:
+            mean, lowest = (None if np.isnan(value) else value for value in percent)
+            yield Component(int(code), geometry, int(n_pixels), mean, lowest)
 
 
 def batches(
@@ -129,8 +132,9 @@ class _Front:
         self.ranks = np.zeros(width + 2, np.uint8)
         self.labels = np.zeros(width + 2, np.int64)
         self.component = np.zeros(width + 2, np.int64)
-        # Of the open components: class, sum of the confidences, and over how many pixels.
+        # Of the open components: class, least confidence, sum of these, and of how many pixels.
         self.rank = np.zeros(0, np.uint8)
+        self.least = np.zeros(0)
         self.total = np.zeros(0)
         self.known = np.zeros(0)
         self.corners = _Pool(1 + self.diagonal)  # corner, and with diagonal neighbours its label
@@ -161,12 +165,15 @@ class _Front:
         rank[of_label[found.labels]] = found.codes
         rank[of_open] = self.rank
         total, known = np.zeros((2, size))
+        least = np.full(size, np.inf)
+        np.minimum.at(least, of_open, self.least)
         np.add.at(total, of_open, self.total)
         np.add.at(known, of_open, self.known)
         if confidence is not None:
-            in_label = _confidence_sums(labels[1:, 1:-1], confidence, n + 1)
+            in_label = _confidences(labels[1:, 1:-1], confidence, n + 1)
             np.add.at(total, of_label, in_label[0])
             np.add.at(known, of_label, in_label[1])
+            np.minimum.at(least, of_label, in_label[2])
 
         self.corners.renumber(of_open)
         self.joins.renumber(of_open)
@@ -175,12 +182,13 @@ class _Front:
         goes_on[of_label[labels[-1, ranks[-1] > 0]]] = True
         done = ~goes_on
         done[0] = False  # the background
-        batch = self._complete(done, rank, total, known)
+        batch = self._complete(done, rank, total, known, least)
 
         place = np.cumsum(goes_on) - 1
         self.corners.renumber(place)
         self.joins.renumber(place)
-        self.rank, self.total, self.known = rank[goes_on], total[goes_on], known[goes_on]
+        self.rank, self.least = rank[goes_on], least[goes_on]
+        self.total, self.known = total[goes_on], known[goes_on]
         self.ranks = ranks[-1].copy()
         self.labels = labels[-1] + self.n_labels
         self.component = place[of_label[labels[-1]]]
@@ -212,9 +220,14 @@ class _Front:
         self.joins.add(of_label[joins[:, 0]], joins + np.array((self.n_labels, 0)))
 
     def _complete(
-        self, done: Flags, rank: npt.NDArray[np.uint8], total: Floats, known: Floats
+        self,
+        done: Flags,
+        rank: npt.NDArray[np.uint8],
+        total: Floats,
+        known: Floats,
+        least: Floats,
     ) -> Batch:
-        """The components that are done; rank, total, known: of every component."""
+        """The components that are done; rank, total, known, least: of every component."""
         owner, rows = self.corners.take(done)
         _, joins = self.joins.take(done)
         group = (np.cumsum(done) - 1)[owner]
@@ -227,7 +240,13 @@ class _Front:
             geometries = gathered(geometries, group_of)
         mean = np.full(len(geometries), np.nan)
         np.divide(total[done], known[done], out=mean, where=known[done] > 0)
-        return Batch(self.codes[rank[done]], geometries, np.rint(n_pixels).astype(np.int64), mean)
+        return Batch(
+            self.codes[rank[done]],
+            geometries,
+            np.rint(n_pixels).astype(np.int64),
+            mean,
+            np.where(known[done] > 0, least[done], np.nan),
+        )
 
 
 class _Pool:
@@ -267,14 +286,16 @@ def _connected(edges: Ints, n: int) -> Ints:
     return component
 
 
-def _confidence_sums(
+def _confidences(
     labels: Ints, confidence: npt.NDArray[np.uint8], size: int
-) -> tuple[Floats, Floats]:
-    """Of each label its sum of the known confidences, and the number of these."""
+) -> tuple[Floats, Floats, Floats]:
+    """Of each label the sum of the known confidences, the number of these, and the least."""
     known = (labels > 0) & (confidence != NODATA)
-    where = labels[known]
-    total = np.bincount(where, confidence[known], size)
-    return total.astype(np.float64), np.bincount(where, None, size).astype(np.float64)
+    where, values = labels[known], confidence[known].astype(np.float64)
+    least = np.full(size, np.inf)
+    np.minimum.at(least, where, values)
+    total = np.bincount(where, values, size).astype(np.float64)
+    return total, np.bincount(where, None, size).astype(np.float64), least
 
 
 def _parts(nodes: Ints, joins: Ints, group: Ints) -> tuple[Ints, Ints]:

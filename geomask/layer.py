@@ -19,10 +19,13 @@ from fiona.errors import FionaError
 
 from geomask.errors import OptionError, OutputError
 from geomask.grid import Grid
+from geomask.mask import Origin
 from geomask.output import Staged
 
 DRIVERS = {".shp": "ESRI Shapefile", ".gpkg": "GPKG"}
 """The formats polygons are written in, by suffix."""
+
+Floats = npt.NDArray[np.float64]
 
 _CHUNK = 2000  # polygons that are Python objects at a time
 _INCOMPLETE = "could not be written completely (is the disk full?)"
@@ -51,15 +54,18 @@ def check_format(path: Path) -> None:
 class Features:
     """Polygons and their fields, as columns.
 
-    geometries: object (n,), in pixel coordinates. codes: uint8 (n,), mask codes.
-    areas: float64 (n,), square metres; None where nothing says metres.
-    confidence: float64 (n,), percent, NaN where unknown; None for a layer without the field.
+    geometries: object (n,), in pixel coordinates. codes: uint8 (n,), mask codes. n_pixels: int64
+    (n,). areas, perimeters: float64 (n,), square metres and metres; None where nothing says metres.
+    confidence, lowest: float64 (n,), mean and least percent, NaN where unknown.
     """
 
     geometries: npt.NDArray[Any]
     codes: npt.NDArray[np.uint8]
-    areas: npt.NDArray[np.float64] | None
-    confidence: npt.NDArray[np.float64] | None
+    n_pixels: npt.NDArray[np.int64]
+    areas: Floats | None
+    perimeters: Floats | None
+    confidence: Floats
+    lowest: Floats
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -69,8 +75,11 @@ class Features:
         return Features(
             self.geometries[chosen],
             self.codes[chosen],
+            self.n_pixels[chosen],
             None if self.areas is None else self.areas[chosen],
-            None if self.confidence is None else self.confidence[chosen],
+            None if self.perimeters is None else self.perimeters[chosen],
+            self.confidence[chosen],
+            self.lowest[chosen],
         )
 
 
@@ -79,12 +88,12 @@ class Layer:
     which is checked by opening it again.
 
     staged: where it is written, of a suffix in `DRIVERS`. grid: gives the CRS and the pixels'
-    coordinates. names: class name by mask code. multi: whether there may be MultiPolygons.
-    Raises OutputError where the file cannot be written.
+    coordinates. names: class name by mask code. origin: of the mask, the same for all. multi:
+    whether there may be MultiPolygons. Raises OutputError where the file cannot be written.
     """
 
     def __init__(
-        self, staged: Staged, grid: Grid, names: Mapping[int, str], *, multi: bool, confidence: bool
+        self, staged: Staged, grid: Grid, names: Mapping[int, str], origin: Origin, *, multi: bool
     ) -> None:
         self.target = staged.target
         self.path = staged.path
@@ -96,11 +105,11 @@ class Layer:
         self.n_written = 0
         # A shapefile's polygons are multipart anyway and its type has one name.
         self.multi = multi and not shapefile
-        width = max(32, *(len(name.encode()) for name in names.values()))
-        fields = {"class_id": "int:4", "class": f"str:{width}", "area_m2": "float:20.2"}
-        if confidence:
-            fields["conf"] = "float:6.2"
-        schema = {"geometry": "MultiPolygon" if self.multi else "Polygon", "properties": fields}
+        self.origin = origin
+        schema = {
+            "geometry": "MultiPolygon" if self.multi else "Polygon",
+            "properties": _fields(names, origin),
+        }
         crs = {} if grid.crs is None else {"crs_wkt": grid.crs.to_wkt()}
         options = {"encoding": "UTF-8"} if shapefile else {}
         try:
@@ -121,13 +130,19 @@ class Layer:
         self.n_written += len(features)
 
     def _records(self, features: Features) -> Iterator[dict[str, Any]]:
+        n = len(features)
         columns = {
             "class_id": features.codes.tolist(),
             "class": [self.names[code] for code in features.codes.tolist()],
-            "area_m2": _nullable(features.areas, len(features.codes)),
+            "area_m2": _nullable(features.areas, n),
+            "perim_m": _nullable(features.perimeters, n),
+            "conf": _nullable(features.confidence, n),
+            "conf_min": _nullable(features.lowest, n),
+            "n_pixels": features.n_pixels.tolist(),
+            "scene": [self.origin.scene] * n,
+            "acq_date": [self.origin.date] * n,
+            "model": [self.origin.model] * n,
         }
-        if features.confidence is not None:
-            columns["conf"] = _nullable(features.confidence, len(features.codes))
         rows = zip(*columns.values(), strict=True)
         for polygons, row in zip(self._coordinates(features.geometries), rows, strict=True):
             if self.multi or len(polygons) > 1:
@@ -205,6 +220,29 @@ def _is_whole(path: Path) -> bool:
     # One byte may follow that marks the end.
     sized = table.stat().st_size - (header + records * length) in (0, 1)
     return sized and path.with_suffix(".cpg").read_text() == "UTF-8"
+
+
+def _fields(names: Mapping[int, str], origin: Origin) -> dict[str, str]:
+    """fiona's type of each field; names of at most ten characters, for shapefiles.
+
+    Text is as wide as it must be: a shapefile spends the width on every polygon.
+    """
+
+    def text(*values: str | None, least: int = 1) -> str:
+        return f"str:{max(least, *(len((value or '').encode()) for value in values))}"
+
+    return {
+        "class_id": "int:4",
+        "class": text(*names.values(), least=32),
+        "area_m2": "float:20.2",
+        "perim_m": "float:20.2",
+        "conf": "float:6.2",
+        "conf_min": "float:6.2",
+        "n_pixels": "int:9",
+        "scene": text(origin.scene),
+        "acq_date": "date",
+        "model": text(origin.model),
+    }
 
 
 def _nullable(values: npt.NDArray[np.float64] | None, n: int) -> list[float | None]:

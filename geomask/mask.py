@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,10 @@ from geomask.raster import GDAL_ERRORS, GDAL_OPTIONS, Layout, grid_of, open_rast
 
 CLASSES_TAG = "GEOMASK_CLASSES"
 """File tag with the class table: a JSON list of {"code", "name", "color"}."""
+
+SCENE_TAG, MODEL_TAG, ACQUISITION_TAG = "GEOMASK_SCENE", "GEOMASK_MODEL", "GEOMASK_ACQUISITION"
+"""File tags with the name of the scene's file, the model's name, and JSON of what is known of the
+acquisition (`scene.Acquisition`)."""
 
 UNKNOWN_PERCENT = NODATA
 """Value of confidence and probability rasters where nothing was measured."""
@@ -52,6 +57,18 @@ def percent_layout(names: tuple[str, ...], tags: Mapping[str, str]) -> Layout:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a mask says of where it comes from; None for what it does not.
+
+    scene: the name of the scene's file. date: of acquisition. model: its name.
+    """
+
+    scene: str | None = None
+    date: datetime.date | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True)
 class MaskReader:
     """A mask, or a percent raster on a mask's grid, open for reading strip by strip.
 
@@ -62,6 +79,16 @@ class MaskReader:
     grid: Grid
     classes: ClassTable
     dataset: rasterio.DatasetReader
+
+    @property
+    def origin(self) -> Origin:
+        """By its tags; a tag that is damaged says nothing."""
+        tags = self.dataset.tags()
+        date = None
+        with suppress(ValueError, TypeError, AttributeError):
+            acquisition = json.loads(tags.get(ACQUISITION_TAG, "{}"))
+            date = datetime.date.fromisoformat(str(acquisition.get("time"))[:10])
+        return Origin(tags.get(SCENE_TAG), date, tags.get(MODEL_TAG))
 
     def strips(self, rows: int = 1024) -> Iterator[npt.NDArray[np.uint8]]:
         """uint8 (at most `rows`, width) arrays, top to bottom, that make up the raster.

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from geomask.engine import Engine, Launched, Loaded, Result
 from geomask.errors import OutputError
 from geomask.inference import Inference
-from geomask.mask import mask_layout, percent_layout
+from geomask.mask import ACQUISITION_TAG, MODEL_TAG, SCENE_TAG, mask_layout, percent_layout
 from geomask.output import check_distinct, check_output
 from geomask.raster import RasterWriter
 from geomask.scene import Scene
@@ -207,15 +207,16 @@ class Writers:
 
 
 def _tags(inference: Inference) -> dict[str, str]:
-    """What every output says of its making. No times of its own, no paths, no host names: the
+    """What every output says of its making. No times of its own, no folders, no host names: the
     same run on another machine gives the same bytes."""
     card, scene = inference.model.card, inference.scene
     known = scene.acquisition.known()
     return {
-        **({"GEOMASK_ACQUISITION": json.dumps(known)} if known else {}),
+        **({ACQUISITION_TAG: json.dumps(known)} if known else {}),
         "TIFFTAG_SOFTWARE": f"geomask {__version__}",
         "GEOMASK_VERSION": __version__,
-        "GEOMASK_MODEL": card.name,
+        SCENE_TAG: Path(scene.path).name,
+        MODEL_TAG: card.name,
         "GEOMASK_MODEL_SHA256": inference.model.sha256,
         "GEOMASK_BANDS": json.dumps({b: scene.bands[b].source for b in inference.bands}),
         "GEOMASK_RADIOMETRY": scene.radiometry(inference.bands),

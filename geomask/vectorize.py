@@ -21,13 +21,13 @@ import numpy.typing as npt
 from fiona.errors import FionaError
 from rasterio.features import rasterize as burn
 
-from geomask.areas import areas_m2
+from geomask.areas import areas_m2, perimeters_m
 from geomask.classes import CLEAR, NODATA, ClassTable, MaskClass
 from geomask.components import Batch, Strip, batches
 from geomask.errors import GeomaskWarning, MaskError, OptionError
 from geomask.grid import Grid
 from geomask.layer import Features, Layer, check_format
-from geomask.mask import MaskReader, open_confidence, open_mask
+from geomask.mask import MaskReader, Origin, open_confidence, open_mask
 from geomask.output import Staged, check_distinct, check_output
 
 _ROWS = 256  # of a strip: labels of 11 000 columns take 22 MB, and taller is no faster
@@ -90,11 +90,13 @@ def vectorize_mask(
     connectivity: 4 makes a Polygon of pixels joined along edges; 8 joins them at vertices too,
         and makes a component that is so joined one valid MultiPolygon.
     min_area: square metres; smaller components are left out, whole ones, never pieces.
-    confidence: uint8 percent raster on the mask's grid, 255 unknown; adds the field `conf`.
+    confidence: uint8 percent raster on the mask's grid, 255 unknown.
     per_class: one file per class, `clouds.shp` -> `clouds_cloud.shp`, `clouds_shadow.shp`, ...
 
-    Fields: `class_id` (mask code), `class` (name), `area_m2` (see `areas.areas_m2`; null without
-    a CRS), `conf` (mean percent over the component's known pixels; null if there are none).
+    Fields: `class_id` (mask code), `class` (name), `area_m2` and `perim_m` (`areas.py`; null
+    without a CRS), `conf` and `conf_min` (mean and least percent over the component's known pixels;
+    null without a confidence raster), `n_pixels`, and of the whole mask `scene`, `acq_date` and
+    `model` (null where it does not say).
     Warns of codes that the mask's classes do not name; they are left out.
     Raises MaskError, OptionError or OutputError; a run that fails leaves no output.
     """
@@ -148,15 +150,15 @@ def tracing(
             percent = sources.enter_context(open_confidence(confidence, reader.grid))
         codes = [item.code for group in files.values() for item in group]
         found = batches(_strips(reader, percent), codes, connectivity)
-        features = (_features(b, reader.grid, min_area, percent is not None) for b in found)
+        features = (_features(b, reader.grid, min_area) for b in found)
         staged = tuple(outputs.enter_context(Staged(path)) for path in files)
         summary = _write(
             features,
             files,
             staged,
             reader.grid,
+            reader.origin,
             multi=connectivity == 8,
-            confidence=percent is not None,
         )
         sources.close()  # the mask may now be moved
         yield Traced(summary, staged)
@@ -261,11 +263,17 @@ def _strips(mask: MaskReader, percent: MaskReader | None) -> Iterator[Strip]:
         )
 
 
-def _features(batch: Batch, grid: Grid, min_area: float, confidence: bool) -> Features:
+def _features(batch: Batch, grid: Grid, min_area: float) -> Features:
     """The components of a batch that are large enough, with their fields."""
     areas = areas_m2(batch.geometries, grid)
     features = Features(
-        batch.geometries, batch.codes, areas, batch.confidence if confidence else None
+        batch.geometries,
+        batch.codes,
+        batch.n_pixels,
+        areas,
+        perimeters_m(batch.geometries, grid),
+        batch.confidence,
+        batch.lowest,
     )
     return features if areas is None or min_area == 0 else features.where(areas >= min_area)
 
@@ -275,9 +283,9 @@ def _write(
     files: Mapping[Path, Sequence[MaskClass]],
     staged: Sequence[Staged],
     grid: Grid,
+    origin: Origin,
     *,
     multi: bool,
-    confidence: bool,
 ) -> VectorSummary:
     """Write every file, beside its target."""
     started = time.perf_counter()
@@ -287,7 +295,7 @@ def _write(
         layers = []
         for item, classes in zip(staged, files.values(), strict=True):
             names = {c.code: c.name for c in classes}
-            layer = Layer(item, grid, names, multi=multi, confidence=confidence)
+            layer = Layer(item, grid, names, origin, multi=multi)
             layers.append(open_layers.enter_context(layer))
         for some in features:
             counts += np.bincount(some.codes, minlength=256)

@@ -9,7 +9,7 @@ import shapely
 from affine import Affine
 from rasterio.crs import CRS
 
-from geomask.areas import areas_m2
+from geomask.areas import areas_m2, perimeters_m
 from geomask.grid import Grid
 
 POLYGONS = np.array(
@@ -99,3 +99,45 @@ def test_no_polygons_have_no_areas() -> None:
     areas = areas_m2(np.empty(0, object), grid_at("EPSG:3857", 10, 60))
     assert areas is not None
     assert areas.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("crs", "longitude", "latitude"),
+    [
+        ("EPSG:32633", 15, 50),
+        ("EPSG:3857", 10, 60),
+        ("EPSG:3857", -179.995, -42),
+        ("EPSG:3413", -100, 50),
+    ],
+)
+def test_perimeters_are_those_on_the_ground(crs: str, longitude: float, latitude: float) -> None:
+    """Against geodesics between many points of each ring, holes included."""
+    grid = grid_at(crs, longitude, latitude)
+    geod = pyproj.Geod(ellps="WGS84")
+    expected = [
+        sum(geod.line_length(*ring.xy) for ring in rings(on_another_map(p, grid, "EPSG:4326")))
+        for p in POLYGONS
+    ]
+    np.testing.assert_allclose(perimeters_m(POLYGONS, grid), expected, rtol=1.5e-3)
+
+
+def test_perimeters_in_degrees_are_geodesic() -> None:
+    grid = Grid(CRS.from_epsg(4326), Affine(1e-4, 0, 10, 0, -1e-4, 60), 100, 100)
+    geod = pyproj.Geod(ellps="WGS84")
+    moved = [on_another_map(p, grid, "EPSG:4326") for p in POLYGONS]
+    expected = [sum(geod.line_length(*ring.xy) for ring in rings(p)) for p in moved]
+    np.testing.assert_allclose(perimeters_m(POLYGONS, grid), expected, rtol=1e-6)
+
+
+def test_a_plain_perimeter_counts_the_hole() -> None:
+    grid = Grid(CRS.from_epsg(32633), Affine(10, 0, 5e5, 0, -10, 5e6), 100, 100)
+    found = perimeters_m(POLYGONS[:1], grid)
+    assert found is not None
+    assert found[0] == 400.0
+    assert perimeters_m(POLYGONS, Grid(None, grid.transform, 100, 100)) is None
+    assert len(perimeters_m(POLYGONS[:0], grid)) == 0  # type: ignore[arg-type]
+
+
+def rings(geometry: shapely.Geometry) -> list[shapely.Geometry]:
+    parts = shapely.get_parts(geometry)
+    return [ring for part in parts for ring in (part.exterior, *part.interiors)]

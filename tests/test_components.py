@@ -59,7 +59,7 @@ def check(codes: np.ndarray, heights: list[int]) -> None:
         np.testing.assert_array_equal(burnt, traced)
         by_parts.append(
             [
-                Component(c.code, part, 0, None)
+                Component(c.code, part, 0, None, None)
                 for c in found
                 for part in shapely.get_parts(c.geometry)
             ]
@@ -162,7 +162,7 @@ def test_only_the_codes_asked_for_are_traced() -> None:
     height=st.integers(1, 6),
     connectivity=st.sampled_from([4, 8]),
 )
-def test_confidence_is_the_mean_of_what_is_known(
+def test_confidence_is_the_mean_and_the_least_of_what_is_known(
     codes: np.ndarray, confidence: np.ndarray, height: int, connectivity: int
 ) -> None:
     for found in components(strips(codes, [height], confidence), CODES, connectivity):
@@ -172,6 +172,7 @@ def test_confidence_is_the_mean_of_what_is_known(
         known = confidence[inside & (confidence != 255)]
         expected = known.mean() if known.size else None
         assert found.confidence == pytest.approx(expected)
+        assert found.lowest == (known.min() if known.size else None)
 
 
 def test_a_component_is_handed_on_once_it_is_complete() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,13 +76,19 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+FIELDS = [
+    "class_id", "class", "area_m2", "perim_m", "conf", "conf_min", "n_pixels", "scene", "acq_date",
+    "model", "geometry",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("suffix", [".shp", ".gpkg"])
 def test_fields_crs_and_areas(mask: Path, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"clouds{suffix}"
     summary = vectorize_mask(mask, out)
     table = geopandas.read_file(out)
     assert table.crs == CRS.from_string(UTM)
-    assert list(table.columns) == ["class_id", "class", "area_m2", "geometry"]
+    assert list(table.columns) == FIELDS
     assert all(len(name) <= 10 for name in table.columns)
     assert table.geometry.is_valid.all()
     rows = sorted(zip(table["class_id"], table["class"], table["area_m2"], strict=True))
@@ -93,6 +100,10 @@ def test_fields_crs_and_areas(mask: Path, tmp_path: Path, suffix: str) -> None:
         (2, "shadow", 200.0),
     ]
     np.testing.assert_allclose(table.geometry.area, table["area_m2"])
+    np.testing.assert_allclose(table.geometry.length, table["perim_m"])
+    assert (table["n_pixels"] * 100 == table["area_m2"]).all()
+    for name in ("conf", "conf_min", "scene", "acq_date", "model"):
+        assert table[name].isna().all(), "nobody said"
     assert summary.paths == (out,)
     assert summary.counts == {"cloud": 2, "shadow": 3, "snow": 0}
     assert summary.areas_m2 == {"cloud": 700.0, "shadow": 400.0, "snow": 0.0}
@@ -240,8 +251,33 @@ def test_confidence_is_a_field(mask: Path, tmp_path: Path) -> None:
     out = tmp_path / "clouds.shp"
     vectorize_mask(mask, out, confidence=beside)
     with fiona.open(out) as layer:
-        found = {(f.properties["class"], f.properties["conf"]) for f in layer}
-    assert found == {("cloud", 70.0), ("cloud", 80.0), ("shadow", None)}
+        found = {tuple(f.properties[name] for name in ("class", "conf", "conf_min")) for f in layer}
+    assert found == {("cloud", 70.0, 20.0), ("cloud", 80.0, 80.0), ("shadow", None, None)}
+
+
+@pytest.mark.parametrize("suffix", [".shp", ".gpkg"])
+def test_polygons_say_where_their_mask_comes_from(mask: Path, tmp_path: Path, suffix: str) -> None:
+    with rasterio.open(mask, "r+") as dataset:
+        dataset.update_tags(
+            GEOMASK_SCENE="S2A_Müll.SAFE",
+            GEOMASK_MODEL="default",
+            GEOMASK_ACQUISITION=json.dumps({"time": "2023-01-01T10:04:11.024Z"}),
+        )
+    out = tmp_path / f"clouds{suffix}"
+    vectorize_mask(mask, out)
+    with fiona.open(out) as layer:
+        for found in layer:
+            assert found.properties["scene"] == "S2A_Müll.SAFE"
+            assert found.properties["model"] == "default"
+            assert found.properties["acq_date"] == "2023-01-01"
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"time": "soon"}', '{"time": null}'])
+def test_an_acquisition_that_cannot_be_read_is_none(mask: Path, tmp_path: Path, text: str) -> None:
+    with rasterio.open(mask, "r+") as dataset:
+        dataset.update_tags(GEOMASK_ACQUISITION=text)
+    vectorize_mask(mask, tmp_path / "c.shp")
+    assert geopandas.read_file(tmp_path / "c.shp")["acq_date"].isna().all()
 
 
 def test_confidence_must_lie_on_the_mask(mask: Path, tmp_path: Path) -> None:
@@ -258,7 +294,7 @@ def test_a_file_per_class(mask: Path, tmp_path: Path, suffix: str) -> None:
     tables = [geopandas.read_file(path) for path in summary.paths]
     assert [len(table) for table in tables] == [2, 3, 0]
     assert set(tables[0]["class"]) == {"cloud"}
-    assert list(tables[2].columns) == ["class_id", "class", "area_m2", "geometry"]
+    assert list(tables[2].columns) == FIELDS
     assert tables[2].crs == CRS.from_string(UTM)
     assert not (tmp_path / f"clouds{suffix}").exists()
 

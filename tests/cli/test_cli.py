@@ -82,7 +82,9 @@ def test_predict_writes_a_mask_polygons_and_a_table(
     with rasterio.open(scene_file) as scene, rasterio.open(tmp_path / "mask.tif") as mask:
         assert (mask.crs, mask.transform, mask.shape) == (scene.crs, scene.transform, scene.shape)
     with fiona.open(tmp_path / "clouds.shp") as layer:
-        assert list(layer.schema["properties"]) == ["class_id", "class", "area_m2"]
+        assert list(layer.schema["properties"])[:3] == ["class_id", "class", "area_m2"]
+        assert {f.properties["model"] for f in layer} == {"tiny"}
+        assert {f.properties["scene"] for f in layer} == {scene_file.name}
     assert hidden(tmp_path) == []
 
 
@@ -97,7 +99,7 @@ def test_json_is_the_only_thing_on_standard_output(
     assert sum(report["pixels"].values()) == 3500
     assert set(report["polygons"]["counts"]) == {"cloud", "shadow"}
     with fiona.open("c.shp") as layer:
-        assert "conf" in layer.schema["properties"]
+        assert all(f.properties["conf_min"] <= f.properties["conf"] for f in layer)
 
 
 def test_quiet_says_nothing(run: Run, scene_file: Path, model_file: Path) -> None:
