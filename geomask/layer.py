@@ -1,4 +1,4 @@
-"""A file of polygons being written: fields, formats, and pixels turned into coordinates."""
+"""A file of polygons being written by fiona: fields, formats, pixels turned into coordinates."""
 
 from __future__ import annotations
 
@@ -16,14 +16,29 @@ import numpy.typing as npt
 import shapely
 from fiona._err import CPLE_BaseError
 from fiona.errors import FionaError
+from rasterio.crs import CRS
 
 from geomask.errors import OptionError, OutputError
-from geomask.grid import Grid
 from geomask.mask import Origin
 from geomask.output import Staged
+from geomask.placing import Placing
 
-DRIVERS = {".shp": "ESRI Shapefile", ".gpkg": "GPKG"}
-"""The formats polygons are written in, by suffix."""
+DRIVERS = {
+    ".shp": "ESRI Shapefile",
+    ".gpkg": "GPKG",
+    ".fgb": "FlatGeobuf",
+    ".geojson": "GeoJSON",
+}
+"""The formats that fiona writes polygons in, by suffix."""
+
+PARQUET = ".parquet"
+
+WGS84 = CRS.from_epsg(4326)
+"""What GeoJSON's coordinates are in, always (RFC 7946)."""
+
+SHAPEFILE_LIMIT = 2**31 - 1
+"""Bytes that a .shp or a .dbf may have, so that every program can read it (GDAL's documentation of
+the driver; the format's own limit is 4 GB)."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,8 +58,8 @@ def check_format(path: Path) -> None:
     if path.suffix.lower() == ".shp" != path.suffix:
         # GDAL would write c.shp for c.SHP, and read the parts of another c.shp with it.
         raise OptionError(f"{path}: name it in lower case, .shp, as the other parts of a shapefile")
-    if path.suffix.lower() not in DRIVERS:
-        known = " or ".join(DRIVERS)
+    if path.suffix.lower() not in (*DRIVERS, PARQUET):
+        known = ", ".join(DRIVERS) + f" or {PARQUET}"
         raise OptionError(
             f"{path}: polygons are written to {known}, not to {path.suffix or 'no suffix'}"
         )
@@ -87,31 +102,40 @@ class Layer:
     """A polygon layer open for writing; as a context manager it is complete on leaving,
     which is checked by opening it again.
 
-    staged: where it is written, of a suffix in `DRIVERS`. grid: gives the CRS and the pixels'
+    staged: where it is written, of a suffix in `DRIVERS`. placing: gives the CRS and the pixels'
     coordinates. names: class name by mask code. origin: of the mask, the same for all. multi:
     whether there may be MultiPolygons. Raises OutputError where the file cannot be written.
     """
 
     def __init__(
-        self, staged: Staged, grid: Grid, names: Mapping[int, str], origin: Origin, *, multi: bool
+        self,
+        staged: Staged,
+        placing: Placing,
+        names: Mapping[int, str],
+        origin: Origin,
+        *,
+        multi: bool,
     ) -> None:
         self.target = staged.target
         self.path = staged.path
         self.names = names
-        self.grid = grid
+        self.placing = placing
         driver = DRIVERS[self.target.suffix.lower()]
         shapefile = driver == "ESRI Shapefile"
-        self.has_crs = grid.crs is not None
+        self.has_crs = placing.crs is not None
         self.n_written = 0
         # A shapefile's polygons are multipart anyway and its type has one name.
         self.multi = multi and not shapefile
         self.origin = origin
-        schema = {
-            "geometry": "MultiPolygon" if self.multi else "Polygon",
-            "properties": _fields(names, origin),
-        }
-        crs = {} if grid.crs is None else {"crs_wkt": grid.crs.to_wkt()}
-        options = {"encoding": "UTF-8"} if shapefile else {}
+        fields = _fields(names, origin)
+        if driver == "FlatGeobuf":
+            fields["acq_date"] = "str:10"  # fiona knows no dates in it
+        schema = {"geometry": "MultiPolygon" if self.multi else "Polygon", "properties": fields}
+        self.size = _ShapefileSize(fields) if shapefile else None
+        crs = {} if placing.crs is None else {"crs_wkt": placing.crs.to_wkt()}
+        options: dict[str, Any] = {"encoding": "UTF-8"} if shapefile else {}
+        if driver == "GeoJSON":
+            options = {"RFC7946": "YES", "COORDINATE_PRECISION": 9}
         try:
             self.collection = fiona.open(
                 staged.path, "w", driver=driver, schema=schema, **crs, **options
@@ -120,7 +144,7 @@ class Layer:
             raise OutputError(f"{self.target}: {_why(error)}") from error
 
     def write(self, features: Features) -> None:
-        """Append features."""
+        """Append features. Raises OutputError, before a shapefile grows too large to be read."""
         for start in range(0, len(features), _CHUNK):
             part = features.where(slice(start, start + _CHUNK))
             try:
@@ -130,19 +154,7 @@ class Layer:
         self.n_written += len(features)
 
     def _records(self, features: Features) -> Iterator[dict[str, Any]]:
-        n = len(features)
-        columns = {
-            "class_id": features.codes.tolist(),
-            "class": [self.names[code] for code in features.codes.tolist()],
-            "area_m2": _nullable(features.areas, n),
-            "perim_m": _nullable(features.perimeters, n),
-            "conf": _nullable(features.confidence, n),
-            "conf_min": _nullable(features.lowest, n),
-            "n_pixels": features.n_pixels.tolist(),
-            "scene": [self.origin.scene] * n,
-            "acq_date": [self.origin.date] * n,
-            "model": [self.origin.model] * n,
-        }
+        columns = columns_of(features, self.names, self.origin)
         rows = zip(*columns.values(), strict=True)
         for polygons, row in zip(self._coordinates(features.geometries), rows, strict=True):
             if self.multi or len(polygons) > 1:
@@ -160,9 +172,12 @@ class Layer:
 
         Taken from columns of all of them: shapely's `mapping` takes half as long again as fiona.
         """
+        geometries = self.placing.vertices(geometries)
         parts, part_of = shapely.get_parts(geometries, return_index=True)
         _, pixels, (ring_offsets, part_offsets) = shapely.to_ragged_array(parts)
-        x, y = self.grid.to_map(pixels[:, 0], pixels[:, 1])
+        if self.size is not None:
+            self.size.add(len(geometries), len(ring_offsets) - 1, len(pixels), self.target)
+        x, y = self.placing.to_map(pixels[:, 0], pixels[:, 1])
         points = list(zip(x.tolist(), y.tolist(), strict=True))
         ends = ring_offsets.tolist()
         rings = [points[a:b] for a, b in pairwise(ends)]
@@ -198,7 +213,9 @@ class Layer:
             raise OutputError(f"{self.target}: a shapefile cannot state this CRS; name it .gpkg")
         try:
             with fiona.open(self.path) as layer:
-                complete = len(layer) == self.n_written and bool(layer.crs) == self.has_crs
+                # FlatGeobuf does not count what it holds none of.
+                found = len(layer) if self.n_written else sum(1 for _ in layer)
+                complete = found == self.n_written and bool(layer.crs) == self.has_crs
             complete = complete and (not shapefile or _is_whole(self.path))
         except _FAILURES as error:
             raise OutputError(f"{self.target}: {_INCOMPLETE}") from error
@@ -220,6 +237,43 @@ def _is_whole(path: Path) -> bool:
     # One byte may follow that marks the end.
     sized = table.stat().st_size - (header + records * length) in (0, 1)
     return sized and path.with_suffix(".cpg").read_text() == "UTF-8"
+
+
+class _ShapefileSize:
+    """How large a shapefile's two growing parts are, to the byte."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        widths = [int(kind.partition(":")[2].partition(".")[0] or 8) for kind in fields.values()]
+        self.shp, self.dbf = 100, 32 * (len(fields) + 1) + 1
+        self.record = 1 + sum(widths)
+
+    def add(self, polygons: int, rings: int, points: int, target: Path) -> None:
+        """Count them, or raise OutputError where there is no more room."""
+        # A record's header; type, bounding box and two counts; a start per ring; x and y.
+        self.shp += 8 * polygons + 44 * polygons + 4 * rings + 16 * points
+        self.dbf += self.record * polygons
+        if max(self.shp, self.dbf) > SHAPEFILE_LIMIT:
+            raise OutputError(
+                f"{target}: a shapefile holds 2 GB, and these polygons need more; name it .gpkg "
+                "(GeoPackage), or leave small ones out with --min-area"
+            )
+
+
+def columns_of(features: Features, names: Mapping[int, str], origin: Origin) -> dict[str, Any]:
+    """Fields by name, in the order in which they are written: lists (n,), None for null."""
+    n = len(features)
+    return {
+        "class_id": features.codes.tolist(),
+        "class": [names[code] for code in features.codes.tolist()],
+        "area_m2": _nullable(features.areas, n),
+        "perim_m": _nullable(features.perimeters, n),
+        "conf": _nullable(features.confidence, n),
+        "conf_min": _nullable(features.lowest, n),
+        "n_pixels": features.n_pixels.tolist(),
+        "scene": [origin.scene] * n,
+        "acq_date": [origin.date] * n,
+        "model": [origin.model] * n,
+    }
 
 
 def _fields(names: Mapping[int, str], origin: Origin) -> dict[str, str]:

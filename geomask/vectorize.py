@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import fiona
 import numpy as np
@@ -26,9 +26,13 @@ from geomask.classes import CLEAR, NODATA, ClassTable, MaskClass
 from geomask.components import Batch, Strip, batches
 from geomask.errors import GeomaskWarning, MaskError, OptionError
 from geomask.grid import Grid
-from geomask.layer import Features, Layer, check_format
+from geomask.layer import PARQUET, WGS84, Features, Layer, check_format
 from geomask.mask import MaskReader, Origin, open_confidence, open_mask
 from geomask.output import Staged, check_distinct, check_output
+from geomask.placing import Placing, read_crs
+
+if TYPE_CHECKING:
+    from geomask.layer_parquet import ParquetLayer
 
 _ROWS = 256  # of a strip: labels of 11 000 columns take 22 MB, and taller is no faster
 
@@ -78,6 +82,7 @@ def vectorize_mask(
     connectivity: Literal[4, 8] = 4,
     min_area: float = 0.0,
     confidence: str | Path | None = None,
+    crs: str | None = None,
     per_class: bool = False,
     overwrite: bool = False,
 ) -> VectorSummary:
@@ -85,12 +90,14 @@ def vectorize_mask(
 
     mask: a single-band uint8 class mask; without class names of its own it has the default ones.
         What it says is nodata, by a value or by a mask of its own, is nodata.
-    out: `.shp` or `.gpkg`; in the mask's CRS.
+    out: .shp, .gpkg, .fgb, .geojson or .parquet (GeoParquet).
     classes: names to write, all but clear by default. Clear and nodata never become polygons.
     connectivity: 4 makes a Polygon of pixels joined along edges; 8 joins them at vertices too,
         and makes a component that is so joined one valid MultiPolygon.
     min_area: square metres; smaller components are left out, whole ones, never pieces.
     confidence: uint8 percent raster on the mask's grid, 255 unknown.
+    crs: of the polygons, as in "EPSG:4326"; the mask's unless given, and WGS 84 for .geojson.
+        Edges are given more vertices where they bend there. Areas stay those on the ground.
     per_class: one file per class, `clouds.shp` -> `clouds_cloud.shp`, `clouds_shadow.shp`, ...
 
     Fields: `class_id` (mask code), `class` (name), `area_m2` and `perim_m` (`areas.py`; null
@@ -107,6 +114,7 @@ def vectorize_mask(
         connectivity=connectivity,
         min_area=min_area,
         confidence=confidence,
+        crs=crs,
         per_class=per_class,
         overwrite=overwrite,
     ) as traced:
@@ -123,6 +131,7 @@ def tracing(
     connectivity: Literal[4, 8] = 4,
     min_area: float = 0.0,
     confidence: str | Path | None = None,
+    crs: str | None = None,
     per_class: bool = False,
     overwrite: bool = False,
 ) -> Iterator[Traced]:
@@ -141,6 +150,7 @@ def tracing(
             reader.classes,
             classes=classes,
             min_area=min_area,
+            crs=crs,
             per_class=per_class,
             overwrite=overwrite,
             inputs=[mask] if confidence is None else [mask, confidence],
@@ -156,7 +166,7 @@ def tracing(
             features,
             files,
             staged,
-            reader.grid,
+            _placing(Path(out), reader.grid, crs),
             reader.origin,
             multi=connectivity == 8,
         )
@@ -171,6 +181,7 @@ def check_vectors(
     *,
     classes: Sequence[str] | None = None,
     min_area: float = 0.0,
+    crs: str | None = None,
     per_class: bool = False,
     overwrite: bool = False,
     inputs: Sequence[str | Path] = (),
@@ -188,6 +199,7 @@ def check_vectors(
             f"{out}: the scene has no CRS that says metres, and areas need a CRS; "
             "leave the smallest area out"
         )
+    _placing(Path(out), grid, crs)
     files = _files(Path(out), _chosen(table, classes), per_class)
     check_distinct(files)
     for path in files:
@@ -238,6 +250,16 @@ def _files(
     return {out.with_name(f"{out.stem}_{c.name}{out.suffix}"): (c,) for c in chosen}
 
 
+def _placing(out: Path, grid: Grid, crs: str | None) -> Placing:
+    """Raises OptionError for a CRS that the polygons cannot be in."""
+    target = None if crs is None else read_crs(crs)
+    if out.suffix.lower() == ".geojson":
+        if target not in (None, WGS84):
+            raise OptionError(f"{out}: GeoJSON is in WGS 84 (RFC 7946); name it .gpkg for {crs}")
+        target = WGS84
+    return Placing(grid, target)
+
+
 def _has_metres(grid: Grid) -> bool:
     return areas_m2(np.empty(0, object), grid) is not None
 
@@ -278,11 +300,21 @@ def _features(batch: Batch, grid: Grid, min_area: float) -> Features:
     return features if areas is None or min_area == 0 else features.where(areas >= min_area)
 
 
+def _open_layer(
+    staged: Staged, placing: Placing, names: Mapping[int, str], origin: Origin, *, multi: bool
+) -> Layer | ParquetLayer:
+    if staged.target.suffix.lower() == PARQUET:
+        from geomask.layer_parquet import ParquetLayer  # pyarrow takes long to load
+
+        return ParquetLayer(staged, placing, names, origin, multi=multi)
+    return Layer(staged, placing, names, origin, multi=multi)
+
+
 def _write(
     features: Iterable[Features],
     files: Mapping[Path, Sequence[MaskClass]],
     staged: Sequence[Staged],
-    grid: Grid,
+    placing: Placing,
     origin: Origin,
     *,
     multi: bool,
@@ -292,11 +324,12 @@ def _write(
     counts, areas = np.zeros(256, np.int64), np.zeros(256)
     with ExitStack() as open_layers:
         open_layers.enter_context(fiona.Env())  # GDAL's errors are raised, not also printed
-        layers = []
+        layers: list[Layer | ParquetLayer] = []
         for item, classes in zip(staged, files.values(), strict=True):
             names = {c.code: c.name for c in classes}
-            layer = Layer(item, grid, names, origin, multi=multi)
-            layers.append(open_layers.enter_context(layer))
+            layer = _open_layer(item, placing, names, origin, multi=multi)
+            open_layers.enter_context(layer)
+            layers.append(layer)
         for some in features:
             counts += np.bincount(some.codes, minlength=256)
             if some.areas is not None:
@@ -307,6 +340,6 @@ def _write(
     return VectorSummary(
         tuple(files),
         {c.name: int(counts[c.code]) for c in chosen},
-        {c.name: float(areas[c.code]) for c in chosen} if _has_metres(grid) else None,
+        {c.name: float(areas[c.code]) for c in chosen} if _has_metres(placing.grid) else None,
         time.perf_counter() - started,
     )

@@ -316,8 +316,8 @@ def test_codes_without_a_class_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "error", "said"),
     [
-        ("clouds.dxf", {}, OptionError, r"\.shp or \.gpkg"),
-        ("clouds", {}, OptionError, r"\.shp or \.gpkg"),
+        ("clouds.dxf", {}, OptionError, r"written to \.shp, \.gpkg"),
+        ("clouds", {}, OptionError, r"written to \.shp, \.gpkg"),
         ("missing/clouds.shp", {}, OutputError, "does not exist"),
         ("clouds.shp", {"min_area": -1.0}, OptionError, "min_area"),
         ("clouds.shp", {"min_area": float("nan")}, OptionError, "min_area"),

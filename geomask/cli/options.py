@@ -137,6 +137,9 @@ connectivity_option = click.option(
     callback=lambda ctx, param, value: int(value),
     help="Whether pixels that touch only at a corner are one component (8).",
 )
+crs_option = click.option(
+    "--crs", metavar="EPSG:…", help="Of the polygons, if not the mask's; GeoJSON is in WGS 84."
+)
 per_class_option = click.option(
     "--per-class",
     is_flag=True,

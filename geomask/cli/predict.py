@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from geomask.vectorize import VectorSummary
 
 
-POLYGON_OPTIONS = {"classes": "--classes", "min_area": "--min-area", "per_class": "--per-class"}
+POLYGON_OPTIONS = {
+    "classes": "--classes",
+    "min_area": "--min-area",
+    "crs": "--crs",
+    "per_class": "--per-class",
+}
 """Options that would do nothing without polygons."""
 
 
@@ -77,6 +82,7 @@ POLYGON_OPTIONS = {"classes": "--classes", "min_area": "--min-area", "per_class"
 @options.classes_option
 @options.min_area_option
 @options.connectivity_option
+@options.crs_option
 @options.per_class_option
 @options.overwrite_option
 @click.option("--dry-run", is_flag=True, help="Say what would be read, applied and spent; stop.")
@@ -132,7 +138,7 @@ class _Job:
         self.engine = take("precision", "batch")
         self.plan = take("patch", "margin", "resolution")
         self.running = take("readers", "compress")
-        self.wanted = take("classes", "min_area", "per_class")
+        self.wanted = take("classes", "min_area", "crs", "per_class")
         self.connectivity: Literal[4, 8] = given["connectivity"]
         self.started = time.perf_counter()
 

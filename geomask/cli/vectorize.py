@@ -17,13 +17,15 @@ from geomask.cli import options
 @options.classes_option
 @options.min_area_option
 @options.connectivity_option
+@options.crs_option
 @options.per_class_option
 @options.overwrite_option
 @options.json_option
 @options.quiet_option
 @options.debug_option
 def command(mask: Path, out: Path, as_json: bool, quiet: bool, **given: Any) -> None:
-    """Turn the connected components of MASK into polygons in OUT (.shp or .gpkg).
+    """Turn the connected components of MASK into polygons in OUT (.shp,
+    .gpkg, .fgb, .geojson or .parquet).
 
     MASK is any single-band uint8 raster of class codes; clear (0) and nodata (255) stay out.
 
