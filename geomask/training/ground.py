@@ -90,7 +90,7 @@ def random_ground(
     names = tuple(bands)
     if rng.random() < 0.2:
         _dry(image, names, rng)
-    if rng.random() < 0.5:
+    if rng.random() < 0.7:
         _tint(image, labels, names, rng)
     if rng.random() < 0.3:
         _water(image, labels, names, pixel_size, rng)

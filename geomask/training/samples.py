@@ -18,7 +18,7 @@ from geomask.classes import remap
 from geomask.errors import RecipeError
 from geomask.metrics import Counts
 from geomask.training.chips import CHIP_LABELS, IGNORE, Chip, read_image, read_labels
-from geomask.training.clouds import random_sun
+from geomask.training.clouds import random_sun, spectral_noise
 from geomask.training.ground import GROUND_BANDS, random_ground, snow_labels
 from geomask.training.recipe import Recipe
 from geomask.training.simulate import random_scene_clouds
@@ -32,6 +32,9 @@ TRIES = 4
 
 LABELLED_SHARE = 0.2
 """Enough labelled pixels: this share of a crop."""
+
+MIXED = 0.5
+"""Share of simulated crops whose ground is that of two chips."""
 
 DRAWN_SEED = 7
 """Of the clouds that are drawn over clear chips to validate on: the same for every recipe, so that
@@ -89,7 +92,8 @@ class TrainingSamples(Dataset[Sample]):
         chip, covered, label = self._draw(rng) if self.drawing else self._in_turn(number)
         data, bands = self.recipe.data, self.recipe.bands
         if covered:
-            image, codes = simulated_crop(chip, bands, self.side, data.simulated_gsd, rng)
+            other = self._another(chip, rng) if self.drawing else None
+            image, codes = simulated_crop(chip, bands, self.side, data.simulated_gsd, rng, other)
         else:
             image, codes = labelled_crop(chip, bands, self.side, rng, data.resize, label)
         return _sample(chip, image, codes, self.channels)
@@ -102,6 +106,13 @@ class TrainingSamples(Dataset[Sample]):
         label = int(rng.choice(list(self.chances)))
         chip = self.chips[int(rng.choice(len(self.chips), p=self.chances[label]))]
         return _Choice(chip, covered=False, label=label)
+
+    def _another(self, chip: Chip, rng: np.random.Generator) -> Chip | None:
+        """In `MIXED` of cases a clear chip with the same bands, to lie beside this one."""
+        if rng.random() >= MIXED:
+            return None
+        other = self.clear[int(rng.choice(len(self.clear), p=self.clear_chances))]
+        return other if other is not chip and set(chip.bands) <= set(other.bands) else None
 
     def _in_turn(self, number: int) -> _Choice:
         count = len(self.chips) + len(self.clear)
@@ -194,32 +205,23 @@ def simulated_crop(
     side: int,
     gsd: tuple[float, float],
     rng: np.random.Generator,
+    other: Chip | None = None,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
     """Clouds over a random crop of a clear chip: image (bands, side, side), chip codes.
 
     The ground is averaged to a pixel size drawn from `gsd` (metres, evenly in its logarithm), but
     never made finer than the chip's, and mirrored where the chip ends; clouds come after that.
+    other: a second chip, whose ground takes the place of the first's in parts, so that networks
+    do not learn the few places there are by heart.
     Raises RecipeError for a chip without a pixel size, or that lacks one of the bands.
     """
-    missing = set(bands) - set(chip.bands)
-    if chip.gsd is None or missing:
-        what = f"bands {', '.join(sorted(missing))}" if missing else "a pixel size (gsd_m)"
-        raise RecipeError(f"{chip.image}: clouds cannot be drawn over it, since it lacks {what}")
-    pixel_size = max(chip.gsd, math.exp(rng.uniform(math.log(gsd[0]), math.log(gsd[1]))))
-    factor = pixel_size / chip.gsd
-    spans = [min(size, round(side * factor)) for size in chip.shape]
-    row, column = (
-        int(rng.integers(size - span + 1)) for size, span in zip(chip.shape, spans, strict=True)
-    )
-    window = Window(column, row, spans[1], spans[0])
-    shape = (min(side, max(1, round(spans[0] / factor))), min(side, round(spans[1] / factor)))
+    pixel_size = _pixel_size(chip, bands, gsd, rng)
     names = list(dict.fromkeys([*bands, *GROUND_BANDS]))
-    margins = _margins(shape, side, rng)
-    ground = np.pad(read_image(chip, names, window, shape), [(0, 0), *margins], mode="symmetric")
-    if chip.mask is None:
-        labels = snow_labels(*(ground[names.index(name)] for name in ("green", "nir", "swir16")))
-    else:
-        labels = np.pad(read_labels(chip, window, shape), margins, mode="symmetric")
+    ground, labels = _clear_crop(chip, names, side, pixel_size, rng)
+    if other is not None and other.gsd is not None and other.gsd <= pixel_size:
+        beside = _clear_crop(other, names, side, pixel_size, rng)
+        there = spectral_noise((side, side), side / 4, 3.5, rng) > rng.normal(0.0, 0.7)
+        ground, labels = np.where(there, beside[0], ground), np.where(there, beside[1], labels)
     sun = random_sun(rng)
     if set(GROUND_BANDS) <= set(chip.bands):
         ground, labels = random_ground(
@@ -228,6 +230,38 @@ def simulated_crop(
     return random_scene_clouds(
         ground[: len(bands)], bands, pixel_size=pixel_size, sun=sun, rng=rng, base_labels=labels
     )
+
+
+def _pixel_size(
+    chip: Chip, bands: Sequence[str], gsd: tuple[float, float], rng: np.random.Generator
+) -> float:
+    """Of a simulated crop; RecipeError where clouds cannot be drawn over the chip."""
+    missing = set(bands) - set(chip.bands)
+    if chip.gsd is None or missing:
+        what = f"bands {', '.join(sorted(missing))}" if missing else "a pixel size (gsd_m)"
+        raise RecipeError(f"{chip.image}: clouds cannot be drawn over it, since it lacks {what}")
+    return max(chip.gsd, math.exp(rng.uniform(math.log(gsd[0]), math.log(gsd[1]))))
+
+
+def _clear_crop(
+    chip: Chip, names: Sequence[str], side: int, pixel_size: float, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    """A random crop of a clear chip at a pixel size: image (bands, side, side), chip codes."""
+    assert chip.gsd is not None  # `_pixel_size`
+    factor = pixel_size / chip.gsd
+    spans = [min(size, round(side * factor)) for size in chip.shape]
+    row, column = (
+        int(rng.integers(size - span + 1)) for size, span in zip(chip.shape, spans, strict=True)
+    )
+    window = Window(column, row, spans[1], spans[0])
+    shape = (min(side, max(1, round(spans[0] / factor))), min(side, round(spans[1] / factor)))
+    margins = _margins(shape, side, rng)
+    ground = np.pad(read_image(chip, names, window, shape), [(0, 0), *margins], mode="symmetric")
+    if chip.mask is None:
+        labels = snow_labels(*(ground[names.index(name)] for name in ("green", "nir", "swir16")))
+    else:
+        labels = np.pad(read_labels(chip, window, shape), margins, mode="symmetric")
+    return ground, labels
 
 
 def cloud_free_labels(chip: Chip, shape: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
