@@ -169,7 +169,7 @@ def _random_layer(kind: Kind, rng: np.random.Generator) -> CloudLayer:
     height, depth, _, _, softness = rng.uniform(low, high)
     scale, thickness = np.exp(rng.uniform(np.log(low[2:4]), np.log(high[2:4])))
     cover = rng.beta(1.2, 1.6) if kind == "mist" else rng.beta(1.0, 2.8)
-    ice = kind == "veil" or (kind == "deck" and rng.random() < 0.12)
+    ice = kind == "veil" or (kind == "deck" and rng.random() < 0.25)
     return CloudLayer(kind, cover, height, depth, scale, thickness, softness, ice)
 
 
