@@ -59,7 +59,7 @@ def test_recipes_are_listed_shown_and_copied(tmp_path) -> None:
     shown = runner.invoke(recipes, ["show", "liss4"]).stdout
     assert shown.startswith("# Cloud, shadow and snow from LISS-4")
     assert json.loads(runner.invoke(recipes, ["show", "liss4", "--json"]).stdout)["loss"] == {
-        "cross_entropy": 1.0, "dice": 0.0, "focal": 0.0, "focal_gamma": 2.0,
+        "cross_entropy": 1.0, "dice": 0.0, "focal": 0.0, "focal_gamma": 2.0, "class_weights": {},
     }  # fmt: skip
     target = tmp_path / "mine.toml"
     assert runner.invoke(recipes, ["copy", "liss4", str(target)]).exit_code == 0
