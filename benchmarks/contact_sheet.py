@@ -25,9 +25,9 @@ from geomask import evaluate
 from geomask.classes import remap
 from geomask.errors import GeomaskWarning
 from geomask.training.chips import IGNORE, cloud_free_chips, read_image, read_labels, read_manifest
+from geomask.training.crops import simulated_crop
 from geomask.training.pictures import composite, paint
 from geomask.training.recipe import load_recipe
-from geomask.training.samples import simulated_crop
 
 Rgb = npt.NDArray[np.uint8]
 

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
+from benchmarks.peer_masks import write_mask
 from geomask import load_model
 from geomask.evaluation.subject import ModelSubject
 from geomask.training.chips import CHIP_LABELS, Chip, cloud_free_chips, read_labels, read_manifest
@@ -73,11 +74,7 @@ def classify(subject: ModelSubject, chip: Chip, hidden: Sequence[str], out: Path
     mask = np.full(chip.shape, NODATA, np.uint8)
     for result in subject.results(replace(chip, bands=bands)):
         mask[result.window.toslices()] = result.codes
-    with rasterio.open(chip.image) as dataset:
-        profile = dataset.profile
-    profile |= {"count": 1, "dtype": "uint8", "nodata": NODATA}
-    with rasterio.open(out / f"{chip.id}_mask.tif", "w", **profile) as dataset:
-        dataset.write(mask, 1)
+    write_mask(chip, out, mask)
 
 
 def main() -> None:

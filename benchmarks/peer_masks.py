@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
+from geomask.classes import NODATA
 from geomask.errors import GeomaskError
 from geomask.training.chips import Chip, read_image, read_manifest
 
@@ -32,7 +33,6 @@ UKIS_PIXEL = 30.0
 S2_BANDS = (
     "coastal", "blue", "red", "rededge071", "nir", "nir08", "nir09", "cirrus", "swir16", "swir22",
 )  # fmt: skip
-NOTHING = 255
 
 
 def ukis_csmask(chip: Chip, bands: int, level: str) -> Codes:
@@ -41,7 +41,7 @@ def ukis_csmask(chip: Chip, bands: int, level: str) -> Codes:
 
     names = UKIS_BANDS if bands == 6 and set(UKIS_BANDS) <= set(chip.bands) else UKIS_BANDS[:4]
     if not set(names) <= set(chip.bands):
-        return np.full(chip.shape, NOTHING, np.uint8)
+        return np.full(chip.shape, NODATA, np.uint8)
     shrink = max(1.0, UKIS_PIXEL / (chip.gsd or UKIS_PIXEL))
     shape = (round(chip.shape[0] / shrink), round(chip.shape[1] / shrink))
     image = np.nan_to_num(np.moveaxis(read_image(chip, names, shape=shape), 0, -1))
@@ -57,7 +57,7 @@ def s2cloudless(chip: Chip) -> Codes:
     from s2cloudless import S2PixelCloudDetector
 
     if not set(S2_BANDS) <= set(chip.bands):
-        return np.full(chip.shape, NOTHING, np.uint8)
+        return np.full(chip.shape, NODATA, np.uint8)
     image = np.moveaxis(np.nan_to_num(read_image(chip, S2_BANDS)), 0, -1)[None]
     detector = S2PixelCloudDetector(threshold=0.4, average_over=4, dilation_size=2, all_bands=False)
     found: Codes = detector.get_cloud_masks(image)[0].astype(np.uint8)
@@ -81,12 +81,17 @@ def write_masks(folder: Path, out: Path, classify: Callable[[Chip], Codes]) -> i
     except GeomaskError:
         chips = read_manifest(folder, labelled=False)
     for chip in chips:
-        with rasterio.open(chip.image) as dataset:
-            profile: dict[str, Any] = dataset.profile
-        profile |= {"count": 1, "dtype": "uint8", "nodata": NOTHING}
-        with rasterio.open(out / f"{chip.id}_mask.tif", "w", **profile) as dataset:
-            dataset.write(classify(chip), 1)
+        write_mask(chip, out, classify(chip))
     return len(chips)
+
+
+def write_mask(chip: Chip, out: Path, codes: Codes) -> None:
+    """ID_mask.tif in a folder, on the chip's grid. codes: uint8 (height, width), 255 nodata."""
+    with rasterio.open(chip.image) as dataset:
+        profile: dict[str, Any] = dataset.profile
+    profile |= {"count": 1, "dtype": "uint8", "nodata": NODATA}
+    with rasterio.open(out / f"{chip.id}_mask.tif", "w", **profile) as dataset:
+        dataset.write(codes, 1)
 
 
 def main() -> None:

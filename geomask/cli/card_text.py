@@ -10,11 +10,14 @@ from geomask.cli.console import print_facts, print_table
 
 WHY = "IoU on chips that it was not trained on, by the bands that it is shown"
 
-MEANING = {
-    "thin_recall": "share of thin cloud that is given its class",
-    "cloud_free_flagged": "share of cloud-free chips that is called anything else than it is",
+OTHERS = {
+    "thin_recall": ("thin found", "share of thin cloud that is given its class"),
+    "cloud_free_flagged": (
+        "flagged",
+        "share of cloud-free chips that is called anything else than it is",
+    ),
 }
-"""Of scores that are no IoU."""
+"""Heading and meaning of scores that are no IoU."""
 
 
 def print_card(card: Card) -> None:
@@ -49,15 +52,14 @@ def print_card(card: Card) -> None:
 def print_scores(card: Card, scored: Mapping[str, Mapping[str, Any]]) -> None:
     """A line for each band set: IoU by class and its mean; thin cloud found; false alarms."""
     names = [entry.name for entry in card.classes]
-    heads = {"thin_recall": "thin found", "cloud_free_flagged": "flagged"}
-    extra = {key: head for key, head in heads.items() if any(key in its for its in scored.values())}
+    extra = [key for key in OTHERS if any(key in its for its in scored.values())]
     rows = []
     for bands, its in scored.items():
         cells = [bands.replace(",", " "), *(_number(its["iou"].get(name)) for name in names)]
         rows.append([*cells, _number(its.get("macro_iou")), *(_number(its.get(k)) for k in extra)])
-    print_table(("bands", *names, "mean", *extra.values()), rows)
-    for key, head in extra.items():
-        print(f"{head}: {MEANING[key]}")
+    print_table(("bands", *names, "mean", *(OTHERS[key][0] for key in extra)), rows)
+    for key in extra:
+        print(": ".join(OTHERS[key]))
 
 
 def _is_scored(value: Any) -> bool:

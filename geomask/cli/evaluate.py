@@ -166,6 +166,8 @@ def _print_scores(evaluation: Evaluation, by: tuple[str, ...]) -> None:
 
 
 def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
+    from geomask.metrics import ALARM
+
     overall, free, thin = evaluation.overall, evaluation.cloud_free, evaluation.thin_cloud
     facts = [
         ("scored", f"{evaluation.subject['kind']} {evaluation.subject['name']}"),
@@ -182,7 +184,7 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
         facts.append(("trained on", f"{len(evaluation.seen_groups)} of these groups"))
     if free is not None:
         facts.append(("flagged where all is clear", _ranged(free.flagged, 3)))
-        facts.append(("clear chips flagged > 5 %", f"{free.alarms} of {free.chips}"))
+        facts.append((f"clear chips flagged > {ALARM:.0%}", f"{free.alarms} of {free.chips}"))
     ignored = ", ".join(f"{count} {name}" for name, count in evaluation.ignored.items())
     facts += [
         ("called nothing", f"{overall.unpredicted} pixels, counted as wrong"),

@@ -18,8 +18,8 @@ from geomask.training.chips import (
     read_labels,
     read_manifest,
 )
+from geomask.training.crops import resized
 from geomask.training.recipe import Recipe
-from geomask.training.samples import resized
 from geomask.training.splits import Split, assign_splits, stated_split
 
 CLOUDLESS_SHARE = 0.9

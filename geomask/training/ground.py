@@ -121,8 +121,8 @@ def _over(
 
 def _dry(image: Float, bands: Sequence[str], rng: np.random.Generator) -> None:
     """Plants turn to what soil and straw look like, in part, where there are any."""
-    red, nir = image[bands.index("red")], image[bands.index("nir")]
-    green = np.clip((nir - red) / np.maximum(nir + red, np.float32(1e-3)) - 0.2, 0, 0.5) * 2
+    nir = image[bands.index("nir")]
+    green = np.clip(_ndvi(image, bands) - 0.2, 0, 0.5) * 2
     share = (green * np.float32(rng.uniform(0.3, 0.9))).astype(np.float32)
     brightness = rng.uniform(0.5, 1.4)
     texture = np.clip(nir / max(float(np.nanmedian(nir)), 0.02), 0.4, 2.0).astype(np.float32)
@@ -216,9 +216,8 @@ def _snow(
         patches = 0.3 * patches + (height - height.mean()) / max(float(height.std()), 1e-6)
     edge = np.quantile(patches, rng.uniform(0.0, 0.8)) - (2.0 if rng.random() < 0.3 else 0.0)
     share = np.clip((patches - edge) / rng.uniform(0.02, 0.4), 0, 1)
-    red, nir = image[bands.index("red")], image[bands.index("nir")]
-    plants = np.clip((nir - red) / np.maximum(nir + red, np.float32(1e-3)), 0, 1)
-    water = (nir < 0.07) & (rng.random() < 0.7)
+    plants = np.clip(_ndvi(image, bands), 0, 1)
+    water = (image[bands.index("nir")] < 0.07) & (rng.random() < 0.7)
     share = (share * (1 - rng.uniform(0, 0.8) * plants) * ~water).astype(np.float32)
     grain, dirt = rng.uniform(), rng.uniform(0.65, 1.0)
     colour = []
@@ -258,6 +257,13 @@ def _shade(
         image[index] = path + (image[index] - path) * (diffuse + (1 - diffuse) * light)
     told = _told(image, bands)
     labels[(labels == CHIP_LABELS["snow"]) & (told != CHIP_LABELS["snow"])] = IGNORE
+
+
+def _ndvi(image: Float, bands: Sequence[str]) -> Float:
+    """The normalised difference vegetation index, of two bands by their names."""
+    red, nir = image[bands.index("red")], image[bands.index("nir")]
+    index: Float = (nir - red) / np.maximum(nir + red, np.float32(1e-3))
+    return index
 
 
 def _told(image: Float, bands: Sequence[str]) -> Labels:

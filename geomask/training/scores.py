@@ -11,8 +11,9 @@ import torch
 
 from geomask.metrics import ALARM, scores_of
 from geomask.training.chips import CHIP_LABELS, IGNORE, Chip, read_labels
+from geomask.training.crops import resized
 from geomask.training.recipe import Recipe
-from geomask.training.samples import WholeChips, resized
+from geomask.training.samples import WholeChips
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 """Reflectance (1, bands, H, W) of any size, NaN where absent, to logits (1, classes, H, W)."""

@@ -7,15 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from geomask.inference import DEFAULT_CORE
 from geomask.training.chips import Chip
 from geomask.training.recipe import Recipe
 from geomask.training.samples import WholeChips
 
 CORE = 128
 """Pixels a side that a patch keeps here, where chips are small."""
-
-PREDICTED_CORE = 1024
-"""Pixels a side that `predict` keeps, at least, in a scene that is large enough."""
 
 SURROUNDINGS = 256
 """Pixels that a whole chip is mirrored by: from there a network sees no difference."""
@@ -34,7 +32,7 @@ def seam_fraction(
     """Share of pixels whose class is another one in patches than in the whole; None without chips.
 
     Patches keep `CORE` pixels a side and see the margin of the recipe's card around them; what is
-    found is divided by how much fewer seams patches of `PREDICTED_CORE` have. (An upper bound: what
+    found is divided by how much fewer seams patches of `DEFAULT_CORE` have. (An upper bound: what
     reaches farther than half of `CORE` is counted from two sides.)
     network: reflectance float32 (1, bands, H, W), H and W multiples of `stride`, to logits (1,
     classes, H, W). stride: a power of two.
@@ -59,4 +57,4 @@ def seam_fraction(
                 core = whole[row : row + side, column : column + side]
                 differing += int((patch[kept, kept] != core).sum())
                 pixels += side * side
-    return differing / pixels * side / max(side, PREDICTED_CORE) if pixels else None
+    return differing / pixels * side / max(side, DEFAULT_CORE) if pixels else None

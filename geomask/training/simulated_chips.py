@@ -15,8 +15,8 @@ from geomask.errors import BandError, OptionError, OutputError
 from geomask.training.chip_folder import ChipFolder
 from geomask.training.chips import CHIP_LABELS, Chip, cloud_free_chips
 from geomask.training.clouds import OPTICS
+from geomask.training.crops import simulated_crop
 from geomask.training.cut import NODATA, OFFSET, SCALE, to_dn
-from geomask.training.samples import simulated_crop
 
 COLUMNS = ("gsd_m", "source")
 """Of the manifest: metres of a pixel; the file that clouds were drawn over."""

@@ -8,17 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from geomask.errors import RecipeError
-from geomask.training.chips import read_image, read_labels, read_manifest
+from geomask.training.chips import read_manifest
 from geomask.training.loaders import SampleNumbers
 from geomask.training.recipe import load_recipe
-from geomask.training.samples import (
-    TrainingSamples,
-    WholeChips,
-    labelled_crop,
-    resized,
-    simulated_crop,
-)
+from geomask.training.samples import TrainingSamples, WholeChips
 
 
 def test_samples_are_functions_of_seed_and_number(chip_folder) -> None:
@@ -75,12 +68,6 @@ def test_resized_chips_are_averaged_and_seen_whole(chip_folder, write_raster) ->
     torch.testing.assert_close(sample["image"][:, inside], whole["image"].flatten(1))
 
 
-def test_a_chip_smaller_than_that_is_not_resized() -> None:
-    assert resized((60, 50), 64) == (60, 50)
-    assert resized((512, 256), 256) == (256, 128)
-    assert resized((512, 256), None) == (512, 256)
-
-
 def test_clouds_to_validate_on_are_the_same_for_every_seed(chip_folder) -> None:
     chip = read_manifest(chip_folder("clear", 1, labelled=False), labelled=False)[0]
     drawn = [replace(chip, drawn=number) for number in range(3)]
@@ -118,25 +105,6 @@ def test_no_epoch_repeats_numbers() -> None:
     assert (first, list(numbers)) == ([0, 1, 2, 3], [4, 5, 6, 7])
 
 
-def test_a_small_chip_is_mirrored_and_the_mirror_is_not_labelled(chip_folder) -> None:
-    chip = read_manifest(chip_folder(count=1))[0]
-    image, codes = labelled_crop(chip, ("red", "nir"), 80, np.random.default_rng(0))
-    assert image.shape == (2, 80, 80)
-    own, labels = read_image(chip, ("red", "nir")), read_labels(chip)
-    places = [
-        (row, column)
-        for row in range(17)
-        for column in range(17)
-        if np.array_equal(image[:, row : row + 64, column : column + 64], own)
-    ]
-    ((row, column),) = places
-    part = np.s_[row : row + 64, column : column + 64]
-    np.testing.assert_array_equal(codes[part], labels)
-    codes[part] = 255
-    assert (codes == 255).all()
-    np.testing.assert_array_equal(image[:, : row + 1][:, ::-1], image[:, row : 2 * row + 1])
-
-
 def test_every_label_is_shown_as_often_as_any_other(chip_folder, write_raster) -> None:
     """One chip of three has snow, in a corner; half of the samples are to hold some."""
     folder = chip_folder(count=3)
@@ -151,34 +119,6 @@ def test_every_label_is_shown_as_often_as_any_other(chip_folder, write_raster) -
     samples = TrainingSamples(recipe, read_manifest(folder))
     snowy = [bool((samples[number]["labels"] == 3).any()) for number in range(72)]
     assert 0.35 < np.mean(snowy) < 0.75
-
-
-def test_labels_of_a_chip_stay_below_the_clouds_drawn_over_it(chip_folder, write_raster) -> None:
-    folder = chip_folder(count=1)
-    write_raster(folder / "chips0_mask.tif", np.full((1, 64, 64), 4, np.uint8))
-    chip = read_manifest(folder)[0]
-    rng = np.random.default_rng(1)
-    assert (simulated_crop(chip, ("red", "nir"), 32, (30, 30), rng)[1] == 4).any()
-
-
-def test_clouds_are_drawn_over_the_whole_crop(chip_folder) -> None:
-    chip = read_manifest(chip_folder("clear", count=1, labelled=False), labelled=False)[0]
-    found = set()
-    for seed in range(8):
-        rng = np.random.default_rng(seed)
-        image, codes = simulated_crop(chip, ("red", "nir"), 80, (10, 100), rng)
-        assert image.shape == (2, 80, 80)
-        assert np.isfinite(image).all()
-        found |= set(np.unique(codes))
-    assert {0, 1, 3} <= found
-
-
-def test_clouds_need_bands_and_pixel_size(chip_folder) -> None:
-    chip = read_manifest(
-        chip_folder("clear", 1, labelled=False, bands=("red", "nir")), labelled=False
-    )[0]
-    with pytest.raises(RecipeError, match="it lacks bands blue"):
-        simulated_crop(chip, ("blue", "nir"), 8, (10, 30), np.random.default_rng(0))
 
 
 def test_whole_chips_map_labels_to_channels(chip_folder) -> None:
