@@ -35,10 +35,10 @@ Codes = npt.NDArray[np.uint8]
 class Loaded:
     """A patch that was read.
 
-    image: float32 (card bands, height, width), reflectance on the inference grid, NaN where a
-    band is absent, the nearest measured pixel's where not measured; None where no pixel of the
-    core was measured. valid: bool, the core's shape on the mask's grid, True where every band in
-    use was measured.
+    image: float32 (card bands, height, width), channels last in memory, reflectance on the
+    inference grid, NaN where a band is absent, the nearest measured pixel's where not measured;
+    None where no pixel of the core was measured. valid: bool, the core's shape on the mask's grid,
+    True where every band in use was measured.
     """
 
     patch: Patch
@@ -235,7 +235,17 @@ def prepared_network(model: Model, dtype: torch.dtype, device: torch.device) -> 
         return network
     body = fold_batchnorm(network.body, len(model.card.bands))
     body.to(memory_format=torch.channels_last)
-    return Segmenter(network.normalise, body)
+    # Cast once: autocast would, and networks hold on to what they are given.
+    return Segmenter(nn.Sequential(network.normalise, _Cast(dtype)), body)
+
+
+class _Cast(nn.Module):
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image.to(self.dtype)
 
 
 def _stream(device: torch.device) -> torch.cuda.Stream:

@@ -21,7 +21,7 @@ from geomask.device import choose_precision
 from geomask.engine import Engine, Loaded
 from geomask.errors import OptionError
 from geomask.memory import keep_freed_memory
-from geomask.patch_reader import read_patch
+from geomask.patch_reader import patch_window, read_patch
 from geomask.scene import Scene
 from geomask.suitability import choose_bands, inference_scale
 from geomask.tiling import Patch, Plan, plan_patches
@@ -75,6 +75,11 @@ class Inference:
         """The longest side that the network reads at once, inference pixels."""
         return max(span.size for span in (*self.plan.rows, *self.plan.columns))
 
+    def expect_all(self) -> None:
+        """Announce to the scene that every patch will be loaded once."""
+        windows = [patch_window(self.scene.grid, patch) for patch in self.plan]
+        self.scene.expect(windows, self.bands)
+
     def load(self, patch: Patch) -> Loaded:
         """Read a patch; safe in any thread. Raises SceneError for a damaged file."""
         image, valid = read_patch(self.scene, patch, self.bands)
@@ -82,10 +87,12 @@ class Inference:
             return Loaded(patch, None, valid)
         image = _fill(image)
         names = self.model.card.bands
-        if self.bands == names:
-            return Loaded(patch, image, valid)
-        full = np.full((len(names), *image.shape[1:]), np.nan, dtype=np.float32)
-        full[[names.index(band) for band in self.bands]] = image
+        # Channels last in memory, as networks want it; a reader has time for that.
+        full = np.empty((*image.shape[1:], len(names)), dtype=np.float32).transpose(2, 0, 1)
+        if self.bands != names:
+            full.fill(np.nan)
+        for band, values in zip(self.bands, image, strict=True):
+            full[names.index(band)] = values
         return Loaded(patch, full, valid)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.windows import Window
 
+from geomask.grid import Grid
 from geomask.resample import Taps, resample, taps
 from geomask.scene import Scene
 from geomask.tiling import Patch, Span, reflect
@@ -25,13 +26,10 @@ def read_patch(scene: Scene, patch: Patch, bands: Sequence[str]) -> tuple[Floats
     measured; and valid, bool, of the core's shape on the mask's grid, True where every one of
     `bands` was measured. Safe in any thread. Raises SceneError for a file that is damaged.
     """
-    height, width = scene.grid.shape
-    rows = _axis_taps(patch.rows, patch.scale[0], height)
-    columns = _axis_taps(patch.columns, patch.scale[1], width)
-    # The core's own pixels are read as well: whether they are valid is asked of each.
-    top, bottom = _reach(rows, patch.rows)
-    left, right = _reach(columns, patch.columns)
-    image, valid = scene.read(Window(left, top, right - left, bottom - top), bands)
+    rows, columns = _patch_taps(scene.grid, patch)
+    window = _window(rows, columns, patch)
+    image, valid = scene.read(window, bands)
+    (top, bottom), (left, right) = window.toranges()
     core = valid[_core(patch.rows, top), _core(patch.columns, left)]
     if patch.scale == (1.0, 1.0):
         rows_read, columns_read = rows.index[:, 0] - top, columns.index[:, 0] - left
@@ -39,6 +37,26 @@ def read_patch(scene: Scene, patch: Patch, bands: Sequence[str]) -> tuple[Floats
             image = image[:, rows_read[:, None], columns_read]
         return image, core
     return resample(image, rows.shifted(top), columns.shifted(left)), core
+
+
+def patch_window(grid: Grid, patch: Patch) -> Window:
+    """What `read_patch` reads of a scene on that grid."""
+    return _window(*_patch_taps(grid, patch), patch)
+
+
+def _window(rows: Taps, columns: Taps, patch: Patch) -> Window:
+    # The core's own pixels are read as well: whether they are valid is asked of each.
+    top, bottom = _reach(rows, patch.rows)
+    left, right = _reach(columns, patch.columns)
+    return Window(left, top, right - left, bottom - top)
+
+
+def _patch_taps(grid: Grid, patch: Patch) -> tuple[Taps, Taps]:
+    """Where a patch's rows and columns come from."""
+    return (
+        _axis_taps(patch.rows, patch.scale[0], grid.height),
+        _axis_taps(patch.columns, patch.scale[1], grid.width),
+    )
 
 
 def _axis_taps(span: Span, scale: float, length: int) -> Taps:

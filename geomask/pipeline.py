@@ -138,12 +138,13 @@ def _load_ahead(inference: Inference, readers: int) -> Generator[Loaded, None, N
 
     A thread's error is raised here, in its place; threads not yet started are then cancelled.
     """
+    inference.expect_all()
     with ThreadPoolExecutor(readers, thread_name_prefix="geomask-read") as pool:
         pending: deque[Future[Loaded]] = deque()
         try:
             for patch in inference.plan:
                 pending.append(pool.submit(inference.load, patch))
-                if len(pending) > readers + inference.batch:
+                if len(pending) >= readers + inference.batch:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

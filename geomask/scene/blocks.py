@@ -2,15 +2,16 @@
 
 GDAL decodes a JPEG 2000 block again for every window that touches it, and its cache, where it
 helps, grows with the scene. Here whole units of blocks are decoded once, by whichever thread
-asks first, and kept while windows near them are read: about the rows that one window spans.
+asks first, and kept until the last window that was announced has drawn on them; where none was
+announced, while windows near them are read: about the rows that one window spans.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ of Sentinel-2's JPEG 2000, which would be decoded again for every unit that cuts
 
 DATASET_MASK = 0
 """Stands for a file's own mask where a band number is expected."""
+
+
+_Key = tuple[int, int]  # (row, column) of a unit among the units
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,11 @@ class BlockReader:
         self._handles = ExitStack()
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._units: OrderedDict[tuple[int, int], Future[Raw]] = OrderedDict()
+        self._units: OrderedDict[_Key, Future[Raw]] = OrderedDict()
         self._decoding: set[Future[Raw]] = set()
         self._closed = False
         self._kept = 0
+        self._expected: Counter[_Key] | None = None  # how many windows will draw on each unit
         dataset = self._dataset()
         self._height, self._width = dataset.height, dataset.width
         rows, columns = dataset.block_shapes[indexes[0] - 1]
@@ -73,6 +78,13 @@ class BlockReader:
         self._unit = (_whole(rows, least), _whole(columns, UNIT_COLUMNS))
         self._dtype = np.result_type(*(dataset.dtypes[index - 1] for index in indexes))
         self._mask_band = mask_band(dataset) if use_mask else None
+
+    def expect(self, windows: Iterable[Window]) -> None:
+        """Announce windows, each of which will be read once more, in any order. What nobody has
+        announced can be read as well, and may be decoded again for it."""
+        expected = Counter(key for window in windows for key in self._keys(window))
+        with self._lock:
+            self._expected = expected + (self._expected or Counter())
 
     def read(self, window: Window) -> Raw:
         """The pixels of a window that lies inside the raster.
@@ -84,12 +96,7 @@ class BlockReader:
         values = np.empty((len(self.indexes), height, width), dtype=self._dtype)
         masked = None if self._mask_band is None else np.empty((height, width), dtype=bool)
         rows, columns = self._unit
-        keys = [
-            (row, column)
-            for row in range(top // rows, -(-(top + height) // rows))
-            for column in range(left // columns, -(-(left + width) // columns))
-        ]
-        self._keep((keys[-1][0] - keys[0][0] + 2) * math.ceil(self._width / columns))
+        keys = self._keys(window)
         for row, column in keys:
             unit = self._fetch((row, column))
             inside, target = zip(
@@ -100,6 +107,7 @@ class BlockReader:
             values[:, *target] = unit.values[:, *inside]
             if masked is not None and unit.masked is not None:
                 masked[target] = unit.masked[inside]
+        self._forget(keys)
         return Raw(values, masked)
 
     def close(self) -> None:
@@ -114,12 +122,33 @@ class BlockReader:
         self._units.clear()
         self._handles.close()
 
-    def _keep(self, units: int) -> None:
-        """Keep at least so many units from now on; the oldest beyond that are forgotten."""
-        with self._lock:
-            self._kept = max(self._kept, units)
+    def _keys(self, window: Window) -> list[_Key]:
+        """The units that a window draws on, from its first row and column to its last."""
+        (top, bottom), (left, right) = window.toranges()
+        rows, columns = self._unit
+        return [
+            (row, column)
+            for row in range(int(top) // rows, -(-int(bottom) // rows))
+            for column in range(int(left) // columns, -(-int(right) // columns))
+        ]
 
-    def _fetch(self, key: tuple[int, int]) -> Raw:
+    def _forget(self, keys: Sequence[_Key]) -> None:
+        """Of the units that a window was cut from, drop those of which no more is expected; where
+        nothing ever was, the oldest ones beyond the rows of the tallest window so far."""
+        with self._lock:
+            if self._expected is None:
+                rows = keys[-1][0] - keys[0][0] + 2
+                self._kept = max(self._kept, rows * math.ceil(self._width / self._unit[1]))
+                while len(self._units) > self._kept:
+                    self._units.popitem(last=False)
+                return
+            self._expected.subtract(keys)
+            for key in keys:
+                if self._expected[key] <= 0:
+                    del self._expected[key]
+                    self._units.pop(key, None)
+
+    def _fetch(self, key: _Key) -> Raw:
         """The unit at (unit row, unit column), decoded by the first thread that asks for it."""
         with self._lock:
             future = self._units.get(key)
@@ -130,8 +159,6 @@ class BlockReader:
                 future = self._units[key] = Future()
                 self._decoding.add(future)
             self._units.move_to_end(key)
-            while len(self._units) > self._kept:
-                self._units.popitem(last=False)
         if first:
             try:
                 future.set_result(self._decode(key))
@@ -142,7 +169,7 @@ class BlockReader:
                     self._decoding.discard(future)
         return future.result()
 
-    def _decode(self, key: tuple[int, int]) -> Raw:
+    def _decode(self, key: _Key) -> Raw:
         rows, columns = self._unit
         top, left = key[0] * rows, key[1] * columns
         height, width = min(rows, self._height - top), min(columns, self._width - left)

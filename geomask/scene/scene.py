@@ -145,6 +145,16 @@ class Scene:
         reflectance[:, ~valid] = np.nan
         return reflectance, valid
 
+    def expect(self, windows: Sequence[Window], bands: Sequence[str]) -> None:
+        """Announce what `read` will be asked for, each window once, in any order: blocks are kept
+        until the last that needs them, and no longer."""
+        for path, reader in self._open(tuple(bands)).items():
+            grid = next(self.bands[name].grid for name in bands if self.bands[name].path == path)
+            if grid == self.grid:
+                reader.expect(windows)
+            else:
+                reader.expect(place(window, self.grid, grid).window for window in windows)
+
     def radiometry(self, bands: Sequence[str]) -> str:
         """What is applied to those bands and where that was read, in a sentence for the tags."""
         formulas: dict[str, list[str]] = {}

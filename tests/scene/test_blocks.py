@@ -95,6 +95,32 @@ def test_what_is_kept_follows_the_width_not_the_height(tmp_path: Path) -> None:
     assert kept[0] == kept[1]
 
 
+@pytest.mark.usefixtures("small_units")
+@pytest.mark.parametrize("threads", [1, 4])
+def test_what_was_announced_is_decoded_once_and_kept_no_longer_than_needed(
+    raster: Path, threads: int
+) -> None:
+    """In any order: the last windows come first here."""
+    values = random_dn(203, 1031)
+    reader = BlockReader(str(raster), (1, 2))
+    windows = [
+        Window(left, top, min(96, 1031 - left), min(96, 203 - top))
+        for top in range(0, 203, 64)
+        for left in range(0, 1031, 64)
+    ]
+    reader.expect(windows[:20])
+    reader.expect(windows[20:])
+    with ThreadPoolExecutor(threads) as pool:
+        for window, raw in zip(windows[::-1], pool.map(reader.read, windows[::-1]), strict=True):
+            np.testing.assert_array_equal(raw.values, values[:2, *window.toslices()])
+    assert reader.decoded_pixels == 203 * 1031
+    assert not reader._units
+    unannounced = reader.read(Window(5, 7, 300, 100))
+    np.testing.assert_array_equal(unannounced.values, values[:2, 7:107, 5:305])
+    assert not reader._units
+    reader.close()
+
+
 def test_a_truncated_file_is_an_error_in_every_thread_that_asks(tmp_path: Path) -> None:
     plain = write_scene(tmp_path / "plain.tif", random_dn(600, 600))
     path = tmp_path / "a.tif"
