@@ -196,7 +196,7 @@ class Engine:
 
     def _found(self, patch: Patch, logits: torch.Tensor) -> _Found:
         """Logits (classes, height, width) of a patch to its core's channels, on their way back."""
-        logits = _core(patch, logits.float())
+        logits = _core(patch, logits)
         channel = self._back(logits.argmax(dim=0).to(torch.uint8))
         if not self._with_percent:
             return _Found(channel, None)
@@ -253,11 +253,15 @@ def _stream(device: torch.device) -> torch.cuda.Stream:
 
 
 def _core(patch: Patch, logits: torch.Tensor) -> torch.Tensor:
-    """Logits on the inference grid to the core's own pixels, bilinearly where they differ."""
-    for dim, span, scale in ((1, patch.rows, patch.scale[0]), (2, patch.columns, patch.scale[1])):
+    """float32: logits on the inference grid to the core's own pixels, bilinearly where they
+    differ."""
+    axes = ((1, patch.rows, patch.scale[0]), (2, patch.columns, patch.scale[1]))
+    for dim, span, scale in axes:
         if scale == 1.0:
             logits = logits.narrow(dim, span.write - span.read, span.length)
-        else:
+    logits = logits.float()
+    for dim, span, scale in axes:
+        if scale != 1.0:
             logits = _bring_back(logits, dim, _core_taps(span, scale))
     return logits
 
