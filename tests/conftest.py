@@ -106,7 +106,7 @@ class Blur(nn.Module):
 
 def unet_model(seed: int = 0, **changes: Any) -> Model:
     """A real small U-Net with random weights and settled BatchNorm statistics."""
-    card = make_card(stride=16, margin=64, **changes)
+    card = make_card(**({"stride": 16, "margin": 64} | changes))
     torch.manual_seed(seed)
     network = build_segmenter(card)
     with torch.no_grad():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import click
 
-from geomask.cli.options import debug_option, json_option
+from geomask.cli.options import debug_option, json_option, overwrite_option, path_option
 
 
 @click.group("models", invoke_without_command=True)
@@ -67,3 +68,34 @@ def show(model: str, as_json: bool) -> None:
         print_json(card.model_dump())
     else:
         print_card(card)
+
+
+@command.command("export")
+@click.argument("model", default="default")
+@path_option("--onnx", "out", required=True, help="The ONNX file to write.")
+@click.option("--patch", type=click.IntRange(min=1), help="Pixels a side of its input.  [512]")
+@click.option("--scale", type=float, help="For Deepness: reflectance = DN * scale + offset.")
+@click.option("--offset", type=float, default=0.0, show_default=True, help="See --scale.")
+@overwrite_option
+@debug_option
+def export(
+    model: str, out: Path, patch: int | None, scale: float | None, offset: float, overwrite: bool
+) -> None:
+    """Write a model for programs without torch, such as the QGIS plugin Deepness.
+
+    The file takes reflectance and gives probabilities; docs/onnx.md says how to use it.
+
+    \b
+    geomask models export default --onnx default.onnx --scale 0.0001
+    """
+    from geomask.checkpoint import load_model
+    from geomask.export import EXPORT_PATCH, export_onnx
+
+    export_onnx(
+        load_model(model),
+        out,
+        patch=patch or EXPORT_PATCH,
+        scale=scale,
+        offset=offset,
+        overwrite=overwrite,
+    )
