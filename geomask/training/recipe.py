@@ -55,9 +55,13 @@ class Recipe(Table):
                 raise ValueError(f"labels.{label}: no class is called {target!r}")
         if not self.labels:
             raise ValueError("labels: at least one chip label must mean a class")
-        for name in self.loss.class_weights:
-            if name not in names:
-                raise ValueError(f"loss.class_weights: no class is called {name!r}")
+        for key, named in (
+            ("loss.class_weights", self.loss.class_weights),
+            ("trainer.shift", self.trainer.shift),
+        ):
+            for name in named:
+                if name not in names:
+                    raise ValueError(f"{key}: no class is called {name!r}")
         if len(self.normalisation.mean) != len(self.bands):
             raise ValueError(
                 f"normalisation: {len(self.normalisation.mean)} values of mean for "

@@ -166,6 +166,9 @@ class TrainerTable(Table):
     keep: the epoch whose weights become the model: the "best", or the "last", for a schedule that
     ends where it should; scores on the validation chips are then not the best of many.
     patience: epochs without a better one before training stops; 0 to train them all.
+    shift: classes whose logits are shifted by a constant after training, so that the labelled
+    chips trained on are likeliest (`calibration.fit_shift`): training shows rare labels as often as
+    common ones, and the loss may weigh them; chips do neither.
     device: auto, cpu, cuda, cuda:N or mps. devices: of each node; num_nodes: machines.
     strategy: "auto" is "ddp" on several devices. pictures: of validation chips, after training.
     """
@@ -176,6 +179,7 @@ class TrainerTable(Table):
     monitor: Literal["val_iou", "val_loss"] = "val_iou"
     keep: Literal["best", "last"] = "best"
     patience: int = Field(default=0, ge=0)
+    shift: tuple[str, ...] = ()
     device: str = "auto"
     devices: int = Field(default=1, ge=1)
     num_nodes: int = Field(default=1, ge=1)

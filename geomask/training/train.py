@@ -18,7 +18,7 @@ from geomask.errors import GeomaskError, OutputError
 from geomask.memory import keep_freed_memory
 from geomask.model_files import SUFFIX
 from geomask.output import check_output
-from geomask.training.calibration import fit_temperature
+from geomask.training.calibration import fit_shift, fit_temperature, shift_logits
 from geomask.training.cards import describe_model, describe_run, draft_card
 from geomask.training.gather import (
     Gathered,
@@ -134,14 +134,18 @@ def _finish(
         logits: torch.Tensor = module(image.to(device))
         return logits.cpu()
 
+    shift = fit_shift(network, recipe, chips.training)
+    shift_logits(module.segmenter.body.cpu(), recipe, shift)
+    module.to(device)
     metrics = band_set_scores(network, recipe, chips.validation, chips.clear_validation)
     seams = seam_fraction(network, recipe, chips.validation, module.stride)
     draw_curves(run_dir)
     draw_samples(network, recipe, chips.validation, run_dir / "pictures")
     module.cpu()
+    said = {"shift": shift} if shift else {}
     return card.model_copy(
         update={
-            "provenance": describe_run(recipe, folders, chips, int(kept["epoch"])),
+            "provenance": describe_run(recipe, folders, chips, int(kept["epoch"])) | said,
             "metrics": metrics,
             "seam_fraction": None if seams is None else round(seams, 6),
             "temperature": fit_temperature(network, recipe, chips.validation),
