@@ -16,21 +16,18 @@ import argparse
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
 
-from benchmarks.peer_masks import write_mask
+from benchmarks.held_out import classify
 from geomask import load_model
 from geomask.evaluation.subject import ModelSubject
 from geomask.training.chips import CHIP_LABELS, Chip, cloud_free_chips, read_labels, read_manifest
 from geomask.training.recipe import load_recipe
 from geomask.training.train import train
-
-NODATA = 255
 
 
 def assign_folds(counts: Mapping[str, npt.NDArray[np.int64]], folds: int) -> dict[str, int]:
@@ -66,15 +63,6 @@ def count_labels(chips: Sequence[Chip], clear: Sequence[Chip]) -> dict[str, npt.
             its[:-1] = np.bincount(read_labels(chip).ravel(), minlength=256)[codes]
         counts[chip.group] = counts.get(chip.group, 0) + its
     return counts
-
-
-def classify(subject: ModelSubject, chip: Chip, hidden: Sequence[str], out: Path) -> None:
-    """Write the chip's mask, as if it did not have the hidden bands."""
-    bands = tuple(None if band in hidden else band for band in chip.bands)
-    mask = np.full(chip.shape, NODATA, np.uint8)
-    for result in subject.results(replace(chip, bands=bands)):
-        mask[result.window.toslices()] = result.codes
-    write_mask(chip, out, mask)
 
 
 def main() -> None:

@@ -1,18 +1,23 @@
 """The tables of docs/model.md: masks of several tools on the same chips, by the same rules.
 
-    python -m benchmarks.crossvalidate --data chips/ --clear clear-chips/ --out folds/
+    python -m benchmarks.held_out default no-alberta.safetensors --out masks/ours \\
+        --data chips/ --clear clear-chips/
     python -m benchmarks.peer_masks ukis-csmask --data chips/ --out masks/ukis   # and so on
     python -m benchmarks.model_tables --data chips/ --clear clear-chips/ \\
-        "geomask, out of fold=folds/masks" "ukis-csmask=masks/ukis:0=clear,1=cloud,2=shadow"
+        "geomask=masks/ours:0=clear,1=cloud,2=shadow,3=snow" \\
+        "ukis-csmask=masks/ukis:0=clear,1=cloud,2=shadow"
 
-A subject is NAME=FOLDER, with the meaning of its codes after a colon where masks are not ours.
-Labels that a tool has no class for count as clear. Chips are told apart by manifest columns as
+A subject is NAME=FOLDER, with the meaning of its codes after a colon.
+Labels that a tool has no class for count as clear; chips that a subject has no mask of are left out
+for all of them. Chips are told apart by manifest columns as
 `../shared/data` has them: `sensor`, and the provenance of shadow labels, `prov_shadow`.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,7 +41,7 @@ HEAD = (
 
 
 class Subject(NamedTuple):
-    """name: for the table. masks: a folder. codes: what its codes mean; empty for our own."""
+    """name: for the table. masks: a folder. codes: what its codes mean."""
 
     name: str
     masks: Path
@@ -52,10 +57,8 @@ def subject_of(text: str) -> Subject:
 
 def scored(subject: Subject, data: Path, clear: Path) -> Evaluation:
     """All chips; labels without a class are clear."""
-    classes = parse_codes(subject.codes).values() if subject.codes else ()
-    labels = {
-        label: "clear" for label in ("shadow", "snow") if subject.codes and label not in classes
-    }
+    classes = parse_codes(subject.codes).values()
+    labels = {label: "clear" for label in ("shadow", "snow") if label not in classes}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GeomaskWarning)
         return evaluate(
@@ -63,7 +66,7 @@ def scored(subject: Subject, data: Path, clear: Path) -> Evaluation:
             data=[data],
             clear=[clear],
             split="all",
-            mapping=subject.codes or None,
+            mapping=subject.codes,
             labels=labels or None,
             by=["sensor", "prov_shadow", "prov_snow"],
         )
@@ -86,6 +89,24 @@ def row(name: str, found: Evaluation) -> list[str]:
     if free is None or free.flagged.value is None:
         return [*text, "-", "-"]
     return [*text, f"{free.flagged.value:.1%}", f"{free.alarms} of {free.chips}"]
+
+
+def link_common(source: Path, target: Path, subjects: Sequence[Subject]) -> None:
+    """A chip folder of links to those chips that all subjects have a mask of."""
+    target.mkdir()
+    common = set.intersection(
+        *({path.stem.removesuffix("_mask") for path in its.masks.glob("*.tif")} for its in subjects)
+    )
+    with (source / "manifest.csv").open(newline="") as file:
+        rows = [line for line in csv.DictReader(file) if line["id"] in common]
+    with (target / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    for line in rows:
+        for path in source.glob(f"{line['id']}*.tif"):
+            if path.stem.removesuffix("_mask") == line["id"]:
+                (target / path.name).symlink_to(path.resolve())
 
 
 def snow_flagged(found: Evaluation) -> float | None:
@@ -145,14 +166,19 @@ def main() -> None:
     parser.add_argument("--clear", type=Path, required=True)
     given = parser.parse_args()
     warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-    found = [(s.name, scored(s, given.data, given.clear)) for s in given.subjects]
+    with tempfile.TemporaryDirectory() as name:
+        data, clear = Path(name) / "data", Path(name) / "clear"
+        link_common(given.data, data, given.subjects)
+        link_common(given.clear, clear, given.subjects)
+        found = [(s.name, scored(s, data, clear)) for s in given.subjects]
+        places = surfaces(found, clear)
     print_markdown(HEAD, [row(*pair) for pair in found])
     print_markdown(
         ["masks", "IoU of shadow by Landsat chip"],
         [[name, landsat_shadow(its)] for name, its in found if "shadow" in its.labels.values()],
     )
     head = ["cloud-free chips with", "chips", *(name for name, _ in found)]
-    print_markdown(head, surfaces(found, given.clear))
+    print_markdown(head, places)
 
 
 if __name__ == "__main__":
