@@ -55,16 +55,22 @@ def list_(as_json: bool = False) -> None:
 @command.command("show")
 @click.argument("model", default="default")
 @json_option
+@click.option("--stac", is_flag=True, help="Print it as a STAC item of the MLM extension.")
 @debug_option
-def show(model: str, as_json: bool) -> None:
+def show(model: str, as_json: bool, stac: bool) -> None:
     """The card of a model: bands, classes, licence, scores, provenance."""
     from geomask.card import read_card
     from geomask.cli.card_text import print_card
     from geomask.cli.console import print_json
     from geomask.model_files import find_model
 
-    card = read_card(find_model(model))
-    if as_json:
+    path = find_model(model)
+    card = read_card(path)
+    if stac:
+        from geomask.catalogue import model_item
+
+        print_json(model_item(card, path).to_dict())
+    elif as_json:
         print_json(card.model_dump())
     else:
         print_card(card)
