@@ -87,13 +87,13 @@ class Inference:
             return Loaded(patch, None, valid)
         image = _fill(image)
         names = self.model.card.bands
-        # Channels last in memory, as networks want it; a reader has time for that.
-        full = np.empty((*image.shape[1:], len(names)), dtype=np.float32).transpose(2, 0, 1)
+        image = image.transpose(1, 2, 0)
         if self.bands != names:
-            full.fill(np.nan)
-        for band, values in zip(self.bands, image, strict=True):
-            full[names.index(band)] = values
-        return Loaded(patch, full, valid)
+            full = np.full((*image.shape[:2], len(names)), np.nan, dtype=np.float32)
+            full[..., [names.index(band) for band in self.bands]] = image
+            image = full
+        # A copy only where reflecting or resampling have brought the bands to the front.
+        return Loaded(patch, np.ascontiguousarray(image).transpose(2, 0, 1), valid)
 
 
 def prepare(

@@ -124,7 +124,8 @@ class Scene:
         """
         chosen = [self.band(name) for name in bands]
         shape = (int(window.height), int(window.width))
-        reflectance = np.empty((len(chosen), *shape), dtype=np.float32)
+        # Bands last in memory, as networks want them.
+        reflectance = np.empty((*shape, len(chosen)), dtype=np.float32).transpose(2, 0, 1)
         valid = np.ones(shape, dtype=bool)
         anything = np.zeros(shape, dtype=bool)
         for path, reader in self._open(tuple(bands)).items():
