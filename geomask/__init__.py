@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from geomask.model_files import list_models
     from geomask.predict import Prediction, predict_scene
     from geomask.scene import Scene, open_scene
-    from geomask.vectorize import rasterize, vectorize_mask
+    from geomask.vectors.vectorize import rasterize, vectorize_mask
 
 _ROOMS = {
     "Card": "card",
@@ -37,10 +37,10 @@ _ROOMS = {
     "open_mask": "mask",
     "open_scene": "scene",
     "predict_scene": "predict",
-    "rasterize": "vectorize",
+    "rasterize": "vectors.vectorize",
     "save_model": "checkpoint",
     "scene_info": "info",
-    "vectorize_mask": "vectorize",
+    "vectorize_mask": "vectors.vectorize",
     "write_evaluation": "evaluation",
 }
 

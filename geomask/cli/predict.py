@@ -15,7 +15,7 @@ from geomask.cli import options
 if TYPE_CHECKING:
     from geomask.inference import Inference
     from geomask.predict import Prediction
-    from geomask.vectorize import VectorSummary
+    from geomask.vectors.vectorize import VectorSummary
 
 
 POLYGON_OPTIONS = {
@@ -156,7 +156,7 @@ class _Job:
         from geomask.output import check_distinct
         from geomask.pipeline import check_outputs
         from geomask.scene import open_scene
-        from geomask.vectorize import check_vectors
+        from geomask.vectors.vectorize import check_vectors
 
         with open_scene(self.path, **self.stated) as scene:
             check_outputs(self.outputs, scene, overwrite=self.overwrite)
@@ -180,7 +180,7 @@ class _Job:
         """Predict, and trace the finished mask; then all outputs come into place together."""
         from geomask.cli.console import progress_bar
         from geomask.predict import predicting
-        from geomask.vectorize import tracing
+        from geomask.vectors.vectorize import tracing
 
         with ExitStack() as stack:
             inference = stack.enter_context(self.prepared())

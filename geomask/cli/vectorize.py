@@ -33,7 +33,7 @@ def command(mask: Path, out: Path, as_json: bool, quiet: bool, **given: Any) -> 
     geomask vectorize mask.tif clouds.shp --min-area 900
     """
     from geomask.cli.console import print_facts, print_json
-    from geomask.vectorize import vectorize_mask
+    from geomask.vectors.vectorize import vectorize_mask
 
     summary = vectorize_mask(mask, out, **given)
     if as_json:

@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rasterio.crs import CRS
 
-from geomask import vectorize
-from geomask.areas import areas_m2
 from geomask.errors import GeomaskWarning, MaskError, OptionError, OutputError
 from geomask.grid import Grid
-from geomask.layer import Layer
 from geomask.output import Staged
-from geomask.vectorize import rasterize, tracing, vectorize_mask
+from geomask.vectors import vectorize
+from geomask.vectors.areas import areas_m2
+from geomask.vectors.layer import Layer
+from geomask.vectors.vectorize import rasterize, tracing, vectorize_mask
 
 UTM = "EPSG:32633"
 TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_000_000)

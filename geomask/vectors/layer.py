@@ -21,7 +21,7 @@ from rasterio.crs import CRS
 from geomask.errors import OptionError, OutputError
 from geomask.mask import Origin
 from geomask.output import Staged
-from geomask.placing import Placing
+from geomask.vectors.placing import Placing
 
 DRIVERS = {
     ".shp": "ESRI Shapefile",

@@ -19,10 +19,10 @@ import pyproj
 import shapely
 
 from geomask.errors import OutputError
-from geomask.layer import Features, columns_of
 from geomask.mask import Origin
 from geomask.output import Staged
-from geomask.placing import Placing
+from geomask.vectors.layer import Features, columns_of
+from geomask.vectors.placing import Placing
 
 TYPES = {
     "class_id": pa.uint8(),

@@ -16,11 +16,11 @@ import shapely
 from affine import Affine
 from rasterio.crs import CRS
 
-from geomask import layer as layer_file
 from geomask.errors import OptionError, OutputError
 from geomask.grid import Grid
-from geomask.placing import TOLERANCE, Placing
-from geomask.vectorize import vectorize_mask
+from geomask.vectors import layer as layer_file
+from geomask.vectors.placing import TOLERANCE, Placing
+from geomask.vectors.vectorize import vectorize_mask
 
 SUFFIXES = [".shp", ".gpkg", ".fgb", ".geojson", ".parquet"]
 

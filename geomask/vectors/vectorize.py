@@ -21,18 +21,18 @@ import numpy.typing as npt
 from fiona.errors import FionaError
 from rasterio.features import rasterize as burn
 
-from geomask.areas import areas_m2, perimeters_m
 from geomask.classes import CLEAR, NODATA, ClassTable, MaskClass
-from geomask.components import Batch, Strip, batches
 from geomask.errors import GeomaskWarning, MaskError, OptionError
 from geomask.grid import Grid
-from geomask.layer import PARQUET, WGS84, Features, Layer, check_format
 from geomask.mask import MaskReader, Origin, open_confidence, open_mask
 from geomask.output import Staged, check_distinct, check_output
-from geomask.placing import Placing, read_crs
+from geomask.vectors.areas import areas_m2, perimeters_m
+from geomask.vectors.components import Batch, Strip, batches
+from geomask.vectors.layer import PARQUET, WGS84, Features, Layer, check_format
+from geomask.vectors.placing import Placing, read_crs
 
 if TYPE_CHECKING:
-    from geomask.layer_parquet import ParquetLayer
+    from geomask.vectors.layer_parquet import ParquetLayer
 
 _ROWS = 256  # of a strip: labels of 11 000 columns take 22 MB, and taller is no faster
 
@@ -304,7 +304,7 @@ def _open_layer(
     staged: Staged, placing: Placing, names: Mapping[int, str], origin: Origin, *, multi: bool
 ) -> Layer | ParquetLayer:
     if staged.target.suffix.lower() == PARQUET:
-        from geomask.layer_parquet import ParquetLayer  # pyarrow takes long to load
+        from geomask.vectors.layer_parquet import ParquetLayer  # pyarrow takes long to load
 
         return ParquetLayer(staged, placing, names, origin, multi=multi)
     return Layer(staged, placing, names, origin, multi=multi)
