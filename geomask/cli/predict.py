@@ -15,7 +15,7 @@ from geomask.cli import options
 if TYPE_CHECKING:
     from geomask.inference import Inference
     from geomask.predict import Prediction
-    from geomask.vectors.vectorize import VectorSummary
+    from geomask.vectors.writing import VectorSummary
 
 
 POLYGON_OPTIONS = {
@@ -163,7 +163,7 @@ class _Job:
             devices = choose_devices(self.device)
             model = load_model(self.model, devices[0])
             if self.shp is not None:
-                files = check_vectors(
+                plan = check_vectors(
                     self.shp,
                     scene.grid,
                     model.card.class_table,
@@ -171,7 +171,7 @@ class _Job:
                     overwrite=self.overwrite,
                     inputs=scene.files,
                 )
-                check_distinct([*self.outputs.paths, *files])
+                check_distinct([*self.outputs.paths, *plan.files])
             percent = self.outputs.need_percent
             engines = make_engines(model, devices=devices, with_percent=percent, **self.engine)
             yield prepare(scene, model, engines=engines, **self.plan)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +17,9 @@ import pyarrow.parquet as pq
 import pyproj
 import shapely
 
-from geomask.errors import OutputError
 from geomask.mask import Origin
 from geomask.output import Staged
-from geomask.vectors.layer import Features, columns_of
+from geomask.vectors.layer import Features, Layer, columns_of
 from geomask.vectors.placing import Placing
 
 TYPES = {
@@ -37,11 +35,14 @@ TYPES = {
     "model": pa.string(),
 }
 
-_FAILURES = (OSError, pa.ArrowException)
 
+class ParquetLayer(Layer):
+    """A layer of GeoParquet. multi: whether there may be MultiPolygons.
 
-class ParquetLayer:
-    """As `layer.Layer`, for `.parquet`."""
+    Raises OutputError where the file cannot be written.
+    """
+
+    failures = (OSError, pa.ArrowException)
 
     def __init__(
         self,
@@ -52,51 +53,27 @@ class ParquetLayer:
         *,
         multi: bool,
     ) -> None:
-        self.target, self.path = staged.target, staged.path
-        self.placing, self.names, self.origin = placing, names, origin
-        self.n_written = 0
+        super().__init__(staged, placing, names, origin)
         fields = [*TYPES.items(), ("geometry", pa.binary())]
         about = {b"geo": json.dumps(_about(placing, multi)).encode()}
         self.schema = pa.schema(fields, metadata=about)
-        try:
+        with self.errors():
             self.writer = pq.ParquetWriter(self.path, self.schema, compression="zstd")
-        except _FAILURES as error:
-            raise OutputError(f"{self.target}: {_why(error)}") from error
 
-    def write(self, features: Features) -> None:
-        """Append features."""
-        if not len(features):
-            return
+    def _append(self, features: Features) -> None:
         columns = columns_of(features, self.names, self.origin)
         geometries = shapely.transform(self.placing.vertices(features.geometries), self._placed)
         columns["geometry"] = shapely.to_wkb(shapely.orient_polygons(geometries))
-        try:
-            self.writer.write_table(pa.table(columns, self.schema))
-        except _FAILURES as error:
-            raise OutputError(f"{self.target}: {_why(error)}") from error
-        self.n_written += len(features)
+        self.writer.write_table(pa.table(columns, self.schema))
 
     def _placed(self, pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.stack(self.placing.to_map(pixels[:, 0], pixels[:, 1]), axis=1)
 
-    def __enter__(self) -> Self:
-        return self
+    def _close(self) -> None:
+        self.writer.close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            self.writer.close()
-            complete = error is not None or pq.read_metadata(self.path).num_rows == self.n_written
-        except _FAILURES as failure:
-            if error is None:
-                raise OutputError(f"{self.target}: {_why(failure)}") from failure
-            return
-        if not complete:
-            raise OutputError(f"{self.target}: was not written completely; is the disk full?")
+    def _is_complete(self) -> bool:
+        return bool(pq.read_metadata(self.path).num_rows == self.n_written)
 
 
 def _about(placing: Placing, multi: bool) -> dict[str, Any]:
@@ -109,7 +86,3 @@ def _about(placing: Placing, multi: bool) -> dict[str, Any]:
         "orientation": "counterclockwise",
     }
     return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
-
-
-def _why(error: Exception) -> str:
-    return f"could not be written ({' '.join(str(error).split())}); is there room on the disk?"

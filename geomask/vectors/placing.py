@@ -14,6 +14,9 @@ from rasterio.errors import CRSError
 from geomask.errors import OptionError
 from geomask.grid import Floats, Grid
 
+WGS84 = CRS.from_epsg(4326)
+"""What GeoJSON's coordinates are in, always (RFC 7946)."""
+
 TOLERANCE = 0.1
 """Pixels that an edge, straight on the mask's grid, may stray from where it belongs on another
 map, before it is given another vertex."""

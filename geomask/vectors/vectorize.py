@@ -7,13 +7,12 @@ follows the mask's width and its largest component, not its area.
 from __future__ import annotations
 
 import itertools
-import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import fiona
 import numpy as np
@@ -24,41 +23,15 @@ from rasterio.features import rasterize as burn
 from geomask.classes import CLEAR, NODATA, ClassTable, MaskClass
 from geomask.errors import GeomaskWarning, MaskError, OptionError
 from geomask.grid import Grid
-from geomask.mask import MaskReader, Origin, open_confidence, open_mask
+from geomask.mask import MaskReader, open_confidence, open_mask
 from geomask.output import Staged, check_distinct, check_output
-from geomask.vectors.areas import areas_m2, perimeters_m
+from geomask.vectors.areas import areas_m2, has_metres, perimeters_m
 from geomask.vectors.components import Batch, Strip, batches
-from geomask.vectors.layer import PARQUET, WGS84, Features, Layer, check_format
-from geomask.vectors.placing import Placing, read_crs
-
-if TYPE_CHECKING:
-    from geomask.vectors.layer_parquet import ParquetLayer
+from geomask.vectors.layer import Features, check_format
+from geomask.vectors.placing import WGS84, Placing, read_crs
+from geomask.vectors.writing import VectorSummary, write_layers
 
 _ROWS = 256  # of a strip: labels of 11 000 columns take 22 MB, and taller is no faster
-
-
-@dataclass(frozen=True)
-class VectorSummary:
-    """What `vectorize_mask` wrote.
-
-    paths: the files. counts: polygons by class name, 0 included. areas_m2: their total area by
-    class name, square metres; None where the mask has no CRS that says metres. seconds: that
-    tracing and writing took.
-    """
-
-    paths: tuple[Path, ...]
-    counts: dict[str, int]
-    areas_m2: dict[str, float] | None
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything, as plain values."""
-        return {
-            "paths": [str(path) for path in self.paths],
-            "counts": self.counts,
-            "areas_m2": self.areas_m2,
-            "seconds": self.seconds,
-        }
 
 
 @dataclass(frozen=True)
@@ -72,6 +45,14 @@ class Traced:
         """Move every file into place. Raises OutputError."""
         for item in self.staged:
             item.commit()
+
+
+@dataclass(frozen=True)
+class VectorPlan:
+    """What is to be written. files: the classes in each. placing: where the polygons lie."""
+
+    files: dict[Path, tuple[MaskClass, ...]]
+    placing: Placing
 
 
 def vectorize_mask(
@@ -144,7 +125,7 @@ def tracing(
         raise OptionError(f"connectivity is {connectivity}; give 4 or 8")
     with ExitStack() as outputs, ExitStack() as sources:
         reader = sources.enter_context(open_mask(mask))
-        files = check_vectors(
+        plan = check_vectors(
             out,
             reader.grid,
             reader.classes,
@@ -158,17 +139,12 @@ def tracing(
         percent = None
         if confidence is not None:
             percent = sources.enter_context(open_confidence(confidence, reader.grid))
-        codes = [item.code for group in files.values() for item in group]
+        codes = [item.code for group in plan.files.values() for item in group]
         found = batches(_strips(reader, percent), codes, connectivity)
         features = (_features(b, reader.grid, min_area) for b in found)
-        staged = tuple(outputs.enter_context(Staged(path)) for path in files)
-        summary = _write(
-            features,
-            files,
-            staged,
-            _placing(Path(out), reader.grid, crs),
-            reader.origin,
-            multi=connectivity == 8,
+        staged = tuple(outputs.enter_context(Staged(path)) for path in plan.files)
+        summary = write_layers(
+            features, plan.files, staged, plan.placing, reader.origin, multi=connectivity == 8
         )
         sources.close()  # the mask may now be moved
         yield Traced(summary, staged)
@@ -185,8 +161,8 @@ def check_vectors(
     per_class: bool = False,
     overwrite: bool = False,
     inputs: Sequence[str | Path] = (),
-) -> dict[Path, tuple[MaskClass, ...]]:
-    """Refuse, before any work, polygons that could not be written; the files and their classes.
+) -> VectorPlan:
+    """Refuse, before any work, polygons that could not be written; what is to be written.
 
     The arguments are `vectorize_mask`'s, for a mask on `grid` with the classes of `table`.
     inputs: files that must not be replaced. Raises OptionError or OutputError.
@@ -194,17 +170,17 @@ def check_vectors(
     check_format(Path(out))
     if not min_area >= 0:
         raise OptionError(f"min_area is {min_area}; give 0 or more square metres")
-    if min_area > 0 and not _has_metres(grid):
+    if min_area > 0 and not has_metres(grid):
         raise OptionError(
             f"{out}: the scene has no CRS that says metres, and areas need a CRS; "
             "leave the smallest area out"
         )
-    _placing(Path(out), grid, crs)
+    placing = _placing(Path(out), grid, crs)
     files = _files(Path(out), _chosen(table, classes), per_class)
     check_distinct(files)
     for path in files:
         check_output(path, overwrite=overwrite, inputs=inputs)
-    return files
+    return VectorPlan(files, placing)
 
 
 def rasterize(vectors: str | Path, like: Grid) -> npt.NDArray[np.uint8]:
@@ -260,10 +236,6 @@ def _placing(out: Path, grid: Grid, crs: str | None) -> Placing:
     return Placing(grid, target)
 
 
-def _has_metres(grid: Grid) -> bool:
-    return areas_m2(np.empty(0, object), grid) is not None
-
-
 def _strips(mask: MaskReader, percent: MaskReader | None) -> Iterator[Strip]:
     """The mask's strips; at their end a warning of codes that no class has."""
     named = np.zeros(256, bool)
@@ -288,58 +260,15 @@ def _strips(mask: MaskReader, percent: MaskReader | None) -> Iterator[Strip]:
 def _features(batch: Batch, grid: Grid, min_area: float) -> Features:
     """The components of a batch that are large enough, with their fields."""
     areas = areas_m2(batch.geometries, grid)
-    features = Features(
+    found = Features(
         batch.geometries,
         batch.codes,
         batch.n_pixels,
         areas,
-        perimeters_m(batch.geometries, grid),
+        None,
         batch.confidence,
         batch.lowest,
     )
-    return features if areas is None or min_area == 0 else features.where(areas >= min_area)
-
-
-def _open_layer(
-    staged: Staged, placing: Placing, names: Mapping[int, str], origin: Origin, *, multi: bool
-) -> Layer | ParquetLayer:
-    if staged.target.suffix.lower() == PARQUET:
-        from geomask.vectors.layer_parquet import ParquetLayer  # pyarrow takes long to load
-
-        return ParquetLayer(staged, placing, names, origin, multi=multi)
-    return Layer(staged, placing, names, origin, multi=multi)
-
-
-def _write(
-    features: Iterable[Features],
-    files: Mapping[Path, Sequence[MaskClass]],
-    staged: Sequence[Staged],
-    placing: Placing,
-    origin: Origin,
-    *,
-    multi: bool,
-) -> VectorSummary:
-    """Write every file, beside its target."""
-    started = time.perf_counter()
-    counts, areas = np.zeros(256, np.int64), np.zeros(256)
-    with ExitStack() as open_layers:
-        open_layers.enter_context(fiona.Env())  # GDAL's errors are raised, not also printed
-        layers: list[Layer | ParquetLayer] = []
-        for item, classes in zip(staged, files.values(), strict=True):
-            names = {c.code: c.name for c in classes}
-            layer = _open_layer(item, placing, names, origin, multi=multi)
-            open_layers.enter_context(layer)
-            layers.append(layer)
-        for some in features:
-            counts += np.bincount(some.codes, minlength=256)
-            if some.areas is not None:
-                areas += np.bincount(some.codes, some.areas, 256)
-            for layer in layers:
-                layer.write(some.where(np.isin(some.codes, list(layer.names))))
-    chosen = [item for group in files.values() for item in group]
-    return VectorSummary(
-        tuple(files),
-        {c.name: int(counts[c.code]) for c in chosen},
-        {c.name: float(areas[c.code]) for c in chosen} if _has_metres(placing.grid) else None,
-        time.perf_counter() - started,
-    )
+    if areas is not None and min_area > 0:
+        found = found.where(areas >= min_area)
+    return replace(found, perimeters=perimeters_m(found.geometries, grid))

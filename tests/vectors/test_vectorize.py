@@ -26,7 +26,7 @@ from geomask.grid import Grid
 from geomask.output import Staged
 from geomask.vectors import vectorize
 from geomask.vectors.areas import areas_m2
-from geomask.vectors.layer import Layer
+from geomask.vectors.layer_fiona import FionaLayer
 from geomask.vectors.vectorize import rasterize, tracing, vectorize_mask
 
 UTM = "EPSG:32633"
@@ -353,7 +353,7 @@ def test_a_write_that_fails_leaves_what_was_there(
     def fail(*_: Any) -> None:
         raise problem("no space left. Failed to write record: {...}")
 
-    monkeypatch.setattr(Layer, "_records", fail)
+    monkeypatch.setattr(FionaLayer, "_records", fail)
     with pytest.raises(OutputError, match=r"clouds_cloud\.shp: .*\(no space left\)"):
         vectorize_mask(mask, tmp_path / "clouds.shp", per_class=True, overwrite=True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -460,8 +460,8 @@ def test_a_file_that_was_cut_short_is_noticed(
 def test_features_that_are_missing_are_noticed(
     mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = Layer._records
-    monkeypatch.setattr(Layer, "_records", lambda *given: list(records(*given))[1:])
+    records = FionaLayer._records
+    monkeypatch.setattr(FionaLayer, "_records", lambda *given: list(records(*given))[1:])
     with pytest.raises(OutputError, match=r"clouds\.gpkg: could not be written completely"):
         vectorize_mask(mask, tmp_path / "clouds.gpkg")
     assert files(tmp_path) == {"mask.tif"}
