@@ -62,6 +62,29 @@ def perimeters_m(geometries: npt.NDArray[Any], grid: Grid) -> Floats | None:
     return _around(geometries, lambda x, y: _lengths(*grid.to_map(x, y), grid))
 
 
+def pixel_in_metres(grid: Grid, column: Floats, row: Floats) -> Floats:
+    """float64 (n, 2, 2): metres on the ground (east, north) per pixel (column, row), at places.
+
+    column, row: float64 (n,), pixel coordinates on a grid that has metres. On a map that is true to
+    `SCALE_TOLERANCE` they are the map's metres.
+    """
+    t, crs = grid.transform, grid.crs
+    assert crs is not None  # or it had no metres
+    steps = np.tile(np.array([(t.a, t.b), (t.d, t.e)]), (len(column), 1, 1))
+    if crs.is_geographic:
+        _, y = grid.to_map(column, row)
+        geod, unit = _ellipsoid(crs), crs.units_factor[1]  # radians per unit
+        w2 = 1 - geod.es * np.sin(unit * y) ** 2
+        east = geod.a / np.sqrt(w2) * np.cos(unit * y)  # Snyder's 4-20 and 4-18
+        north = geod.a * (1 - geod.es) / w2**1.5
+        local: Floats = unit * np.stack((east, north), axis=1)[:, :, None] * steps
+        return local
+    steps *= metres_per_unit(crs)
+    if _is_stretched(grid):
+        steps = np.linalg.solve(map_scale(crs, *grid.to_map(column, row)), steps)
+    return steps
+
+
 def _around(geometries: npt.NDArray[Any], of_edges: Callable[[Floats, Floats], Floats]) -> Floats:
     """float64 (n,): for each polygon the sum over the edges of its rings.
 

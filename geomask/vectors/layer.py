@@ -5,19 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from rasterio.crs import CRS
 
 from geomask.errors import OptionError, OutputError
-from geomask.grid import Floats
 from geomask.mask import Origin
 from geomask.output import Staged
-from geomask.vectors.placing import Placing
+from geomask.vectors.features import Features
 
 DRIVERS = {
     ".shp": "ESRI Shapefile",
@@ -42,59 +41,27 @@ def check_format(path: Path) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Features:
-    """Polygons and their fields, as columns.
-
-    geometries: object (n,), in pixel coordinates. codes: uint8 (n,), mask codes. n_pixels: int64
-    (n,). areas, perimeters: float64 (n,), square metres and metres; None where nothing says metres.
-    confidence, lowest: float64 (n,), mean and least percent, NaN where unknown.
-    """
-
-    geometries: npt.NDArray[Any]
-    codes: npt.NDArray[np.uint8]
-    n_pixels: npt.NDArray[np.int64]
-    areas: Floats | None
-    perimeters: Floats | None
-    confidence: Floats
-    lowest: Floats
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def where(self, chosen: npt.NDArray[np.bool_] | slice) -> Features:
-        """Those that are chosen: by a slice or by bool (n,)."""
-        return Features(
-            self.geometries[chosen],
-            self.codes[chosen],
-            self.n_pixels[chosen],
-            None if self.areas is None else self.areas[chosen],
-            None if self.perimeters is None else self.perimeters[chosen],
-            self.confidence[chosen],
-            self.lowest[chosen],
-        )
-
-
 class Layer(ABC):
     """A polygon layer open for writing; as a context manager it is complete on leaving,
     which is checked by opening it again.
 
-    staged: where it is written. placing: gives the CRS and the pixels' coordinates. names: class
-    name by mask code. origin: of the mask, the same for all.
+    staged: where it is written. crs: of the polygons. names: class name by mask code. origin: of
+    the mask, the same for all.
     """
 
     failures: ClassVar[tuple[type[Exception], ...]]
     """What the library that writes it raises where it cannot."""
 
     def __init__(
-        self, staged: Staged, placing: Placing, names: Mapping[int, str], origin: Origin
+        self, staged: Staged, crs: CRS | None, names: Mapping[int, str], origin: Origin
     ) -> None:
         self.target, self.path = staged.target, staged.path
-        self.placing, self.names, self.origin = placing, names, origin
+        self.crs, self.names, self.origin = crs, names, origin
         self.n_written = 0
 
     def write(self, features: Features) -> None:
-        """Append features. Raises OutputError, before a shapefile grows too large to be read."""
+        """Append features, on the map. Raises OutputError, before a shapefile grows too large to
+        be read."""
         if not len(features):
             return
         with self.errors():
@@ -103,6 +70,9 @@ class Layer(ABC):
 
     @abstractmethod
     def _append(self, features: Features) -> None: ...
+
+    def _flush(self) -> None:  # noqa: B027 - most have nothing to do
+        """Write what still waits to be."""
 
     @abstractmethod
     def _close(self) -> None: ...
@@ -134,6 +104,7 @@ class Layer(ABC):
                 self._close()
             return
         with self.errors():
+            self._flush()
             self._close()
         cause = None
         try:
@@ -146,27 +117,27 @@ class Layer(ABC):
             ) from cause
 
 
-def columns_of(features: Features, names: Mapping[int, str], origin: Origin) -> dict[str, Any]:
-    """Fields by name, in the order in which they are written: lists (n,), None for null."""
+def columns_of(
+    features: Features, names: Mapping[int, str], origin: Origin
+) -> dict[str, npt.NDArray[Any]]:
+    """Fields by name, in the order in which they are written: arrays (n,). Null is NaN, NaT and,
+    in text, None."""
     n = len(features)
+    unknown = np.full(n, np.nan)
+    name_of = np.full(256, None, object)
+    name_of[list(names)] = list(names.values())
     return {
-        "class_id": features.codes.tolist(),
-        "class": [names[code] for code in features.codes.tolist()],
-        "area_m2": _nullable(features.areas, n),
-        "perim_m": _nullable(features.perimeters, n),
-        "conf": _nullable(features.confidence, n),
-        "conf_min": _nullable(features.lowest, n),
-        "n_pixels": features.n_pixels.tolist(),
-        "scene": [origin.scene] * n,
-        "acq_date": [origin.date] * n,
-        "model": [origin.model] * n,
+        "class_id": features.codes.astype(np.int32),
+        "class": name_of[features.codes],
+        "area_m2": unknown if features.areas is None else features.areas,
+        "perim_m": unknown if features.perimeters is None else features.perimeters,
+        "conf": features.confidence,
+        "conf_min": features.lowest,
+        "n_pixels": features.n_pixels,
+        "scene": np.full(n, origin.scene, object),
+        "acq_date": np.full(n, origin.date, "datetime64[D]"),
+        "model": np.full(n, origin.model, object),
     }
-
-
-def _nullable(values: npt.NDArray[np.float64] | None, n: int) -> list[float | None]:
-    if values is None:
-        return [None] * n
-    return [None if value != value else value for value in values.tolist()]
 
 
 def _why(error: Exception) -> str:

@@ -10,17 +10,16 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyproj
 import shapely
+from rasterio.crs import CRS
 
 from geomask.mask import Origin
 from geomask.output import Staged
-from geomask.vectors.layer import Features, Layer, columns_of
-from geomask.vectors.placing import Placing
+from geomask.vectors.features import Features
+from geomask.vectors.layer import Layer, columns_of
 
 TYPES = {
     "class_id": pa.uint8(),
@@ -47,27 +46,26 @@ class ParquetLayer(Layer):
     def __init__(
         self,
         staged: Staged,
-        placing: Placing,
+        crs: CRS | None,
         names: Mapping[int, str],
         origin: Origin,
         *,
         multi: bool,
     ) -> None:
-        super().__init__(staged, placing, names, origin)
+        super().__init__(staged, crs, names, origin)
         fields = [*TYPES.items(), ("geometry", pa.binary())]
-        about = {b"geo": json.dumps(_about(placing, multi)).encode()}
+        about = {b"geo": json.dumps(_about(crs, multi)).encode()}
         self.schema = pa.schema(fields, metadata=about)
         with self.errors():
             self.writer = pq.ParquetWriter(self.path, self.schema, compression="zstd")
 
     def _append(self, features: Features) -> None:
         columns = columns_of(features, self.names, self.origin)
-        geometries = shapely.transform(self.placing.vertices(features.geometries), self._placed)
-        columns["geometry"] = shapely.to_wkb(shapely.orient_polygons(geometries))
-        self.writer.write_table(pa.table(columns, self.schema))
-
-    def _placed(self, pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.stack(self.placing.to_map(pixels[:, 0], pixels[:, 1]), axis=1)
+        arrays = [
+            pa.array(column, TYPES[name], from_pandas=True) for name, column in columns.items()
+        ]
+        geometries = shapely.to_wkb(shapely.orient_polygons(features.geometries))
+        self.writer.write_table(pa.table([*arrays, pa.array(geometries)], self.schema))
 
     def _close(self) -> None:
         self.writer.close()
@@ -76,13 +74,13 @@ class ParquetLayer(Layer):
         return bool(pq.read_metadata(self.path).num_rows == self.n_written)
 
 
-def _about(placing: Placing, multi: bool) -> dict[str, Any]:
-    crs = None if placing.crs is None else pyproj.CRS.from_wkt(placing.crs.to_wkt())
+def _about(crs: CRS | None, multi: bool) -> dict[str, Any]:
+    known = None if crs is None else pyproj.CRS.from_wkt(crs.to_wkt())
     kinds = ["Polygon", "MultiPolygon"] if multi else ["Polygon"]
     column = {
         "encoding": "WKB",
         "geometry_types": kinds,
-        "crs": None if crs is None else crs.to_json_dict(),
+        "crs": None if known is None else known.to_json_dict(),
         "orientation": "counterclockwise",
     }
     return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}

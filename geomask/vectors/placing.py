@@ -54,6 +54,19 @@ class Placing:
             ) from error
         self._segment = self._longest_segment()
 
+    @property
+    def bends(self) -> bool:
+        """Whether polygons come to lie on another map than the grid's."""
+        return self._to_target is not None
+
+    def placed(self, geometries: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Polygons in pixels as polygons on the map. Raises OptionError as `to_map`."""
+        result: npt.NDArray[Any] = shapely.transform(
+            self.vertices(geometries),
+            lambda pixels: np.stack(self.to_map(pixels[:, 0], pixels[:, 1]), axis=1),
+        )
+        return result
+
     def vertices(self, geometries: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The same polygons, in pixels, with as many vertices as they need on the map."""
         if self._segment is None:

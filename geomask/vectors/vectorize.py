@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,9 +27,12 @@ from geomask.mask import MaskReader, open_confidence, open_mask
 from geomask.output import Staged, check_distinct, check_output
 from geomask.vectors.areas import areas_m2, has_metres, perimeters_m
 from geomask.vectors.components import Batch, Strip, batches
-from geomask.vectors.layer import Features, check_format
+from geomask.vectors.features import Features, together
+from geomask.vectors.layer import check_format
+from geomask.vectors.options import PolygonOptions
 from geomask.vectors.placing import WGS84, Placing, read_crs
-from geomask.vectors.writing import VectorSummary, write_layers
+from geomask.vectors.refine import refine
+from geomask.vectors.writing import VectorPlan, VectorSummary, write_layers
 
 _ROWS = 256  # of a strip: labels of 11 000 columns take 22 MB, and taller is no faster
 
@@ -47,14 +50,6 @@ class Traced:
             item.commit()
 
 
-@dataclass(frozen=True)
-class VectorPlan:
-    """What is to be written. files: the classes in each. placing: where the polygons lie."""
-
-    files: dict[Path, tuple[MaskClass, ...]]
-    placing: Placing
-
-
 def vectorize_mask(
     mask: str | Path,
     out: str | Path,
@@ -62,6 +57,10 @@ def vectorize_mask(
     classes: Sequence[str] | None = None,
     connectivity: Literal[4, 8] = 4,
     min_area: float = 0.0,
+    fill_holes: float = 0.0,
+    buffer: float = 0.0,
+    simplify: float = 0.0,
+    smooth: bool = False,
     confidence: str | Path | None = None,
     crs: str | None = None,
     per_class: bool = False,
@@ -75,30 +74,42 @@ def vectorize_mask(
     classes: names to write, all but clear by default. Clear and nodata never become polygons.
     connectivity: 4 makes a Polygon of pixels joined along edges; 8 joins them at vertices too,
         and makes a component that is so joined one valid MultiPolygon.
-    min_area: square metres; smaller components are left out, whole ones, never pieces.
     confidence: uint8 percent raster on the mask's grid, 255 unknown.
     crs: of the polygons, as in "EPSG:4326"; the mask's unless given, and WGS 84 for .geojson.
         Edges are given more vertices where they bend there. Areas stay those on the ground.
     per_class: one file per class, `clouds.shp` -> `clouds_cloud.shp`, `clouds_shadow.shp`, ...
 
+    What is done to components, in this order, once they are complete; all but the first need all
+    polygons in memory:
+    min_area: square metres; smaller components are left out, whole ones, never pieces.
+    fill_holes: square metres; smaller holes are filled, around the polygons in them that are
+        written. One of the same class becomes part of what encloses it.
+    buffer: metres outward. What two classes reach is of the one that the mask lists first (cloud,
+        then shadow, then snow); polygons of one class that meet become one.
+    simplify: metres; vertices are left out that make triangles of less than its square. Shared
+        edges stay shared, so polygons neither overlap nor come apart.
+    smooth: corners are cut, shared edges as one.
+
     Fields: `class_id` (mask code), `class` (name), `area_m2` and `perim_m` (`areas.py`; null
-    without a CRS), `conf` and `conf_min` (mean and least percent over the component's known pixels;
-    null without a confidence raster), `n_pixels`, and of the whole mask `scene`, `acq_date` and
-    `model` (null where it does not say).
-    Warns of codes that the mask's classes do not name; they are left out.
+    without a CRS; of the polygon as it is written), `conf` and `conf_min` (mean and least percent
+    over the component's known pixels; null without a confidence raster), `n_pixels`, and of the
+    whole mask `scene`, `acq_date` and `model` (null where it does not say).
+    Warns of codes that the mask's classes do not name, which are left out, and of polygons that
+    had to be made valid.
     Raises MaskError, OptionError or OutputError; a run that fails leaves no output.
     """
-    with tracing(
-        mask,
-        out,
-        classes=classes,
-        connectivity=connectivity,
-        min_area=min_area,
-        confidence=confidence,
-        crs=crs,
-        per_class=per_class,
-        overwrite=overwrite,
-    ) as traced:
+    options = PolygonOptions(
+        None if classes is None else tuple(classes),
+        connectivity,
+        min_area,
+        fill_holes,
+        buffer,
+        simplify,
+        smooth,
+        crs,
+        per_class,
+    )
+    with tracing(mask, out, options, confidence=confidence, overwrite=overwrite) as traced:
         traced.commit()
         return traced.summary
 
@@ -107,13 +118,9 @@ def vectorize_mask(
 def tracing(
     mask: str | Path,
     out: str | Path,
+    options: PolygonOptions,
     *,
-    classes: Sequence[str] | None = None,
-    connectivity: Literal[4, 8] = 4,
-    min_area: float = 0.0,
     confidence: str | Path | None = None,
-    crs: str | None = None,
-    per_class: bool = False,
     overwrite: bool = False,
 ) -> Iterator[Traced]:
     """As `vectorize_mask`, but nothing is in place until `Traced.commit`, and gone without it.
@@ -121,31 +128,18 @@ def tracing(
     For polygons that must come into place together with their mask: mask and confidence may be
     files that are not yet in theirs (`RasterWriter.staged_path`).
     """
-    if connectivity not in (4, 8):
-        raise OptionError(f"connectivity is {connectivity}; give 4 or 8")
     with ExitStack() as outputs, ExitStack() as sources:
         reader = sources.enter_context(open_mask(mask))
+        inputs = [mask] if confidence is None else [mask, confidence]
         plan = check_vectors(
-            out,
-            reader.grid,
-            reader.classes,
-            classes=classes,
-            min_area=min_area,
-            crs=crs,
-            per_class=per_class,
-            overwrite=overwrite,
-            inputs=[mask] if confidence is None else [mask, confidence],
+            out, reader.grid, reader.classes, options, overwrite=overwrite, inputs=inputs
         )
         percent = None
         if confidence is not None:
             percent = sources.enter_context(open_confidence(confidence, reader.grid))
-        codes = [item.code for group in plan.files.values() for item in group]
-        found = batches(_strips(reader, percent), codes, connectivity)
-        features = (_features(b, reader.grid, min_area) for b in found)
         staged = tuple(outputs.enter_context(Staged(path)) for path in plan.files)
-        summary = write_layers(
-            features, plan.files, staged, plan.placing, reader.origin, multi=connectivity == 8
-        )
+        features = _features(reader, percent, plan)
+        summary = write_layers(features, plan, staged, reader.origin)
         sources.close()  # the mask may now be moved
         yield Traced(summary, staged)
 
@@ -154,33 +148,28 @@ def check_vectors(
     out: str | Path,
     grid: Grid,
     table: ClassTable,
+    options: PolygonOptions,
     *,
-    classes: Sequence[str] | None = None,
-    min_area: float = 0.0,
-    crs: str | None = None,
-    per_class: bool = False,
     overwrite: bool = False,
     inputs: Sequence[str | Path] = (),
 ) -> VectorPlan:
     """Refuse, before any work, polygons that could not be written; what is to be written.
 
-    The arguments are `vectorize_mask`'s, for a mask on `grid` with the classes of `table`.
-    inputs: files that must not be replaced. Raises OptionError or OutputError.
+    For a mask on `grid` with the classes of `table`. inputs: files that must not be replaced.
+    Raises OptionError or OutputError.
     """
     check_format(Path(out))
-    if not min_area >= 0:
-        raise OptionError(f"min_area is {min_area}; give 0 or more square metres")
-    if min_area > 0 and not has_metres(grid):
+    if options.in_metres and not has_metres(grid):
         raise OptionError(
-            f"{out}: the scene has no CRS that says metres, and areas need a CRS; "
-            "leave the smallest area out"
+            f"{out}: lengths and areas need a CRS that says metres, and the scene has none; "
+            f"leave {', '.join(options.in_metres)} out"
         )
-    placing = _placing(Path(out), grid, crs)
-    files = _files(Path(out), _chosen(table, classes), per_class)
+    placing = _placing(Path(out), grid, options.crs)
+    files = _files(Path(out), _chosen(table, options.classes), options.per_class)
     check_distinct(files)
     for path in files:
         check_output(path, overwrite=overwrite, inputs=inputs)
-    return VectorPlan(files, placing)
+    return VectorPlan(files, placing, options)
 
 
 def rasterize(vectors: str | Path, like: Grid) -> npt.NDArray[np.uint8]:
@@ -257,18 +246,34 @@ def _strips(mask: MaskReader, percent: MaskReader | None) -> Iterator[Strip]:
         )
 
 
-def _features(batch: Batch, grid: Grid, min_area: float) -> Features:
-    """The components of a batch that are large enough, with their fields."""
+def _features(mask: MaskReader, percent: MaskReader | None, plan: VectorPlan) -> Iterator[Features]:
+    """What is written, with all its fields, a strip's at a time where no option needs more."""
+    grid, options = mask.grid, plan.options
+    codes = [item.code for group in plan.files.values() for item in group]
+    found = batches(_strips(mask, percent), codes, options.connectivity)
+    large: Iterable[Features] = (_large(batch, grid, options.min_area) for batch in found)
+    if options.reshapes:
+        large = _reshaped(large, grid, options, mask.classes.codes)
+    for some in large:
+        areas = areas_m2(some.geometries, grid) if some.areas is None else some.areas
+        yield replace(some, areas=areas, perimeters=perimeters_m(some.geometries, grid))
+
+
+def _large(batch: Batch, grid: Grid, min_area: float) -> Features:
+    """The components of a batch that are large enough, with their areas."""
     areas = areas_m2(batch.geometries, grid)
     found = Features(
-        batch.geometries,
-        batch.codes,
-        batch.n_pixels,
-        areas,
-        None,
-        batch.confidence,
-        batch.lowest,
+        batch.geometries, batch.codes, batch.n_pixels, batch.confidence, batch.lowest, areas
     )
-    if areas is not None and min_area > 0:
-        found = found.where(areas >= min_area)
-    return replace(found, perimeters=perimeters_m(found.geometries, grid))
+    return found if areas is None or min_area == 0 else found.where(areas >= min_area)
+
+
+def _reshaped(
+    found: Iterable[Features],
+    grid: Grid,
+    options: PolygonOptions,
+    priority: npt.NDArray[np.uint8],
+) -> Iterator[Features]:
+    """All of them at once, refined."""
+    if held := list(found):
+        yield refine(together(held), grid, options, priority)
