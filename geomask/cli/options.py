@@ -118,6 +118,13 @@ grid_option = click.option(
     metavar="M",
     help="Pixel size of the mask, metres, where a product has several. [default: the finest]",
 )
+compress_option = click.option(
+    "--compress",
+    type=click.Choice(["deflate", "zstd"]),
+    default="deflate",
+    show_default=True,
+    help="Of the rasters that are written.",
+)
 _classes_option = click.option(
     "--classes",
     callback=names,

@@ -66,13 +66,7 @@ if TYPE_CHECKING:
     metavar="M",
     help="Pixel size of inference, metres. [default: the scene's, or the nearest the model knows]",
 )
-@click.option(
-    "--compress",
-    type=click.Choice(["deflate", "zstd"]),
-    default="deflate",
-    show_default=True,
-    help="Of the rasters that are written.",
-)
+@options.compress_option
 @options.polygon_options
 @options.overwrite_option
 @click.option("--dry-run", is_flag=True, help="Say what would be read, applied and spent; stop.")

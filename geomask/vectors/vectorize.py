@@ -1,4 +1,4 @@
-"""From a class mask to polygons in a file, and back.
+"""From a class mask to polygons in a file.
 
 The mask is read strip by strip and a component is written as soon as it is complete, so memory
 follows the mask's width and its largest component, not its area.
@@ -14,14 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import fiona
 import numpy as np
 import numpy.typing as npt
-from fiona.errors import FionaError
-from rasterio.features import rasterize as burn
 
 from geomask.classes import CLEAR, NODATA, ClassTable, MaskClass
-from geomask.errors import GeomaskWarning, MaskError, OptionError
+from geomask.errors import GeomaskWarning, OptionError
 from geomask.grid import Grid
 from geomask.mask import MaskReader, open_confidence, open_mask
 from geomask.output import Staged, check_distinct, check_output
@@ -170,29 +167,6 @@ def check_vectors(
     for path in files:
         check_output(path, overwrite=overwrite, inputs=inputs)
     return VectorPlan(files, placing, options)
-
-
-def rasterize(vectors: str | Path, like: Grid) -> npt.NDArray[np.uint8]:
-    """uint8 (height, width): the mask that polygons were made from, on the grid `like`.
-
-    vectors: polygons with the field `class_id`, in the CRS of `like`. A pixel has the class of
-    the polygon its centre lies in, of the last one if there are several, and is clear (0)
-    where there is none; where the mask had nodata is not in the polygons.
-    Raises MaskError where the file cannot be read or has no such field.
-    """
-    try:
-        with fiona.open(vectors) as layer:
-            if "class_id" not in layer.schema["properties"]:
-                raise MaskError(f"{vectors}: has no field class_id, the mask code of its polygons")
-            shapes = [(f.geometry, f.properties["class_id"]) for f in layer if f.geometry]
-    except FionaError as error:
-        raise MaskError(f"{vectors}: cannot be read as polygons: {error}") from error
-    if not shapes:
-        return np.full(like.shape, CLEAR, np.uint8)
-    mask: npt.NDArray[np.uint8] = burn(
-        shapes, like.shape, fill=CLEAR, transform=like.transform, dtype=np.uint8
-    )
-    return mask
 
 
 def _chosen(table: ClassTable, names: Sequence[str] | None) -> tuple[MaskClass, ...]:

@@ -30,7 +30,8 @@ from geomask.vectors import vectorize
 from geomask.vectors.areas import areas_m2
 from geomask.vectors.layer_bulk import BulkLayer
 from geomask.vectors.options import PolygonOptions
-from geomask.vectors.vectorize import rasterize, tracing, vectorize_mask
+from geomask.vectors.rasterize import rasterize
+from geomask.vectors.vectorize import tracing, vectorize_mask
 
 UTM = "EPSG:32633"
 TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_000_000)
