@@ -28,7 +28,7 @@ from shapely.geometry import shape
 from geomask.training.clouds import spectral_noise
 
 STRIP = 1024
-KINDS = {"few": (600.0, 3.4), "many": (30.0, 2.6)}
+KINDS = {"few": (600.0, 4.0), "many": (200.0, 3.4)}
 """Scale in pixels and slope of the noise."""
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from geomask.model_files import list_models
     from geomask.predict import Prediction, predict_scene
     from geomask.scene import Scene, open_scene
-    from geomask.vectorize import rasterize, vectorize_mask
+    from geomask.vectors.rasterize import rasterize, rasterize_polygons
+    from geomask.vectors.vectorize import vectorize_mask
 
 _ROOMS = {
     "Card": "card",
@@ -37,10 +38,11 @@ _ROOMS = {
     "open_mask": "mask",
     "open_scene": "scene",
     "predict_scene": "predict",
-    "rasterize": "vectorize",
+    "rasterize": "vectors.rasterize",
+    "rasterize_polygons": "vectors.rasterize",
     "save_model": "checkpoint",
     "scene_info": "info",
-    "vectorize_mask": "vectorize",
+    "vectorize_mask": "vectors.vectorize",
     "write_evaluation": "evaluation",
 }
 
@@ -61,6 +63,7 @@ __all__ = [
     "open_scene",
     "predict_scene",
     "rasterize",
+    "rasterize_polygons",
     "save_model",
     "scene_info",
     "vectorize_mask",

@@ -21,11 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from geomask.engine import Engine, Launched, Loaded, Result
-from geomask.errors import OutputError
 from geomask.inference import Inference
 from geomask.mask import ACQUISITION_TAG, MODEL_TAG, SCENE_TAG, mask_layout, percent_layout
-from geomask.output import check_distinct, check_output
-from geomask.raster import RasterWriter
+from geomask.output import check_distinct
+from geomask.raster import RasterWriter, check_raster
 from geomask.scene import Scene
 from geomask.scene.plausibility import PIXELS, Histogram
 from geomask.stages import Stages
@@ -58,9 +57,7 @@ def check_outputs(outputs: Outputs, scene: Scene, *, overwrite: bool) -> None:
     """Refuse outputs that cannot be written, or are part of the scene. Raises OutputError."""
     check_distinct(outputs.paths)
     for path in outputs.paths:
-        if path.suffix.lower() not in (".tif", ".tiff"):
-            raise OutputError(f"{path}: is not named as what it will be; name it .tif")
-        check_output(path, overwrite=overwrite, inputs=scene.files)
+        check_raster(path, overwrite=overwrite, inputs=scene.files)
 
 
 def run(

@@ -6,7 +6,7 @@ import errno
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from rasterio.windows import Window
 
 from geomask.errors import GeomaskError, OptionError, OutputError, SceneError
 from geomask.grid import Grid
-from geomask.output import Staged
+from geomask.output import Staged, check_output
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 """What rasterio raises when GDAL fails; the second escapes from some of its calls."""
@@ -101,6 +101,13 @@ def root_cause(problem: BaseException) -> str:
     while problem.__cause__ is not None:
         problem = problem.__cause__
     return " ".join(str(problem).split()).rstrip(".")
+
+
+def check_raster(target: Path, *, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:
+    """As `check_output`, for a GeoTIFF. Raises OutputError."""
+    if target.suffix.lower() not in (".tif", ".tiff"):
+        raise OutputError(f"{target}: is not named as what it will be; name it .tif")
+    check_output(target, overwrite=overwrite, inputs=inputs)
 
 
 @dataclass(frozen=True)

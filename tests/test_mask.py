@@ -9,9 +9,9 @@ import pytest
 import rasterio
 from affine import Affine
 
-from geomask.components import NODATA as UNKNOWN
 from geomask.errors import MaskError
 from geomask.mask import UNKNOWN_PERCENT, open_confidence, open_mask
+from geomask.vectors.components import NODATA as UNKNOWN
 
 CODES = np.array([[0, 1, 2], [2, 3, 255]], np.uint8)
 TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_000_000)

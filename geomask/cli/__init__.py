@@ -15,7 +15,15 @@ from geomask.errors import GeomaskError, GeomaskWarning
 from geomask.version import __version__
 
 COMMANDS = (
-    *("predict", "info", "vectorize", "models", "recipes", "data", "train", "evaluate"),
+    "predict",
+    "info",
+    "vectorize",
+    "rasterize",
+    "models",
+    "recipes",
+    "data",
+    "train",
+    "evaluate",
     "completion",
 )
 DEBUG = "geomask.debug"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -116,20 +118,26 @@ grid_option = click.option(
     metavar="M",
     help="Pixel size of the mask, metres, where a product has several. [default: the finest]",
 )
-classes_option = click.option(
+compress_option = click.option(
+    "--compress",
+    type=click.Choice(["deflate", "zstd"]),
+    default="deflate",
+    show_default=True,
+    help="Of the rasters that are written.",
+)
+_classes_option = click.option(
     "--classes",
     callback=names,
     metavar="NAME,…",
     help="Classes to turn into polygons. [default: all but clear]",
 )
-min_area_option = click.option(
-    "--min-area",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    metavar="M2",
-    help="Leave out polygons smaller than this, in square metres.",
-)
-connectivity_option = click.option(
+
+
+def _size_option(name: str, metavar: str, text: str) -> Callable[[_Function], _Function]:
+    return click.option(name, type=click.FloatRange(min=0), default=0.0, metavar=metavar, help=text)
+
+
+_connectivity_option = click.option(
     "--connectivity",
     type=click.Choice(["4", "8"]),
     default="4",
@@ -137,11 +145,51 @@ connectivity_option = click.option(
     callback=lambda ctx, param, value: int(value),
     help="Whether pixels that touch only at a corner are one component (8).",
 )
-crs_option = click.option(
+_crs_option = click.option(
     "--crs", metavar="EPSG:…", help="Of the polygons, if not the mask's; GeoJSON is in WGS 84."
 )
-per_class_option = click.option(
+_per_class_option = click.option(
     "--per-class",
     is_flag=True,
     help="One file per class: clouds_cloud.shp, clouds_shadow.shp, …",
 )
+
+_POLYGON_OPTIONS = (
+    _classes_option,
+    _connectivity_option,
+    _size_option("--min-area", "M2", "Leave out polygons smaller than this, in square metres."),
+    _size_option(
+        "--fill-holes",
+        "M2",
+        "Fill holes smaller than this, in square metres, around polygons that lie in them. *",
+    ),
+    _size_option(
+        "--buffer",
+        "M",
+        "Grow polygons by metres; where classes meet, cloud goes before shadow before snow. *",
+    ),
+    _size_option(
+        "--simplify", "M", "Straighten outlines, about metres; neighbours keep their edges. *"
+    ),
+    click.option("--smooth", is_flag=True, help="Cut the corners of outlines. *"),
+    _crs_option,
+    _per_class_option,
+)
+
+
+def polygon_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what polygons are asked for; the command gets them as one, `polygons`.
+
+    They are listed in the order in which they are applied.
+    """
+
+    @functools.wraps(command)
+    def packed(**given: Any) -> Any:
+        from geomask.vectors.options import PolygonOptions
+
+        own = {field.name: given.pop(field.name) for field in dataclasses.fields(PolygonOptions)}
+        return command(polygons=PolygonOptions(**own), **given)
+
+    for option in reversed(_POLYGON_OPTIONS):
+        packed = option(packed)
+    return packed

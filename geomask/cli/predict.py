@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,22 +15,16 @@ from geomask.cli import options
 if TYPE_CHECKING:
     from geomask.inference import Inference
     from geomask.predict import Prediction
-    from geomask.vectorize import VectorSummary
-
-
-POLYGON_OPTIONS = {
-    "classes": "--classes",
-    "min_area": "--min-area",
-    "crs": "--crs",
-    "per_class": "--per-class",
-}
-"""Options that would do nothing without polygons."""
+    from geomask.vectors.options import PolygonOptions
+    from geomask.vectors.writing import VectorSummary
 
 
 @click.command("predict", short_help="A scene to a mask, and to polygons.")
 @click.argument("scene")
 @options.path_option("--out", required=True, help="The mask to write, a GeoTIFF.")
-@options.path_option("--shp", help="Also write polygons here (.shp or .gpkg).")
+@options.path_option(
+    "--shp", help="Also write polygons here (.shp, .gpkg, .fgb, .geojson, .parquet)."
+)
 @options.path_option("--confidence", help="Also write the chosen class's percent here.")
 @options.path_option("--probabilities", help="Also write every class's percent here.")
 @options.model_option
@@ -72,18 +66,8 @@ POLYGON_OPTIONS = {
     metavar="M",
     help="Pixel size of inference, metres. [default: the scene's, or the nearest the model knows]",
 )
-@click.option(
-    "--compress",
-    type=click.Choice(["deflate", "zstd"]),
-    default="deflate",
-    show_default=True,
-    help="Of the rasters that are written.",
-)
-@options.classes_option
-@options.min_area_option
-@options.connectivity_option
-@options.crs_option
-@options.per_class_option
+@options.compress_option
+@options.polygon_options
 @options.overwrite_option
 @click.option("--dry-run", is_flag=True, help="Say what would be read, applied and spent; stop.")
 @options.json_option
@@ -124,8 +108,9 @@ class _Job:
         def take(*names: str) -> dict[str, Any]:
             return {name: given[name] for name in names}
 
-        if given["shp"] is None and any(given[name] for name in POLYGON_OPTIONS):
-            raise click.UsageError(f"{', '.join(POLYGON_OPTIONS.values())} go with --shp")
+        self.polygons: PolygonOptions = given["polygons"]
+        if given["shp"] is None and self.polygons != type(self.polygons)():
+            raise click.UsageError("options of polygons, --classes to --per-class, go with --shp")
         self.path: str = given["scene"]
         self.outputs = Outputs(given["out"], given["confidence"], given["probabilities"])
         self.shp: Path | None = given["shp"]
@@ -138,8 +123,6 @@ class _Job:
         self.engine = take("precision", "batch")
         self.plan = take("patch", "margin", "resolution")
         self.running = take("readers", "compress")
-        self.wanted = take("classes", "min_area", "crs", "per_class")
-        self.connectivity: Literal[4, 8] = given["connectivity"]
         self.started = time.perf_counter()
 
     @property
@@ -156,22 +139,22 @@ class _Job:
         from geomask.output import check_distinct
         from geomask.pipeline import check_outputs
         from geomask.scene import open_scene
-        from geomask.vectorize import check_vectors
+        from geomask.vectors.vectorize import check_vectors
 
         with open_scene(self.path, **self.stated) as scene:
             check_outputs(self.outputs, scene, overwrite=self.overwrite)
             devices = choose_devices(self.device)
             model = load_model(self.model, devices[0])
             if self.shp is not None:
-                files = check_vectors(
+                plan = check_vectors(
                     self.shp,
                     scene.grid,
                     model.card.class_table,
-                    **self.wanted,
+                    self.polygons,
                     overwrite=self.overwrite,
                     inputs=scene.files,
                 )
-                check_distinct([*self.outputs.paths, *files])
+                check_distinct([*self.outputs.paths, *plan.files])
             percent = self.outputs.need_percent
             engines = make_engines(model, devices=devices, with_percent=percent, **self.engine)
             yield prepare(scene, model, engines=engines, **self.plan)
@@ -180,7 +163,7 @@ class _Job:
         """Predict, and trace the finished mask; then all outputs come into place together."""
         from geomask.cli.console import progress_bar
         from geomask.predict import predicting
-        from geomask.vectorize import tracing
+        from geomask.vectors.vectorize import tracing
 
         with ExitStack() as stack:
             inference = stack.enter_context(self.prepared())
@@ -195,10 +178,9 @@ class _Job:
                 tracing(
                     finished.mask,
                     self.shp,
+                    self.polygons,
                     confidence=finished.confidence,
-                    connectivity=self.connectivity,
                     overwrite=self.overwrite,
-                    **self.wanted,
                 )
             )
             finished.commit()

@@ -22,9 +22,10 @@ from geomask.training.chip_folder import ChipFolder
 from geomask.training.chips import CHIP_LABELS, IGNORE
 from geomask.training.cut_plan import COLUMNS, Naming, Plan, choose_bands, present
 from geomask.training.drawn import Background, Drawn, background_code, open_labels
-from geomask.training.drawn_polygons import Drawing, transform_of
+from geomask.training.drawn_polygons import Drawing
 from geomask.training.label_names import meanings
 from geomask.training.splits import Split
+from geomask.vectors.bringing import transform_of
 
 SCALE, OFFSET, NODATA = 1e-4, -0.1, 0
 """How reflectance is stored: uint16, DN = (reflectance + 0.1) * 10000, 1 to 65535, 0 where nothing

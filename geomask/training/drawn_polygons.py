@@ -13,9 +13,7 @@ from typing import Any
 import fiona
 import numpy as np
 import numpy.typing as npt
-import pyproj
 import shapely
-from affine import Affine
 from fiona._err import CPLE_BaseError
 from fiona.errors import FionaError
 from rasterio.features import rasterize as burn
@@ -26,17 +24,9 @@ from geomask.errors import GeomaskWarning, MaskError, OptionError
 from geomask.grid import Grid
 from geomask.training.chips import CHIP_LABELS, IGNORE
 from geomask.training.label_names import NUMBERS, TARGETS, Meanings, key
+from geomask.vectors.bringing import Bringing, polygons_only, transform_of
 
 Codes = npt.NDArray[np.uint8]
-Box = tuple[float, float, float, float]
-"""(left, bottom, right, top)."""
-
-PAD = 0.05
-"""Share of a window's sides by which its box is widened, so that no rounding clips it."""
-
-PIECES = 16
-"""Pieces at least into which a window's side is cut before it goes to another CRS, where an edge
-is no straight line: of 16 pixels in a chip, which bend by less than a thousandth of one."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +62,7 @@ class _Strip:
     """The polygons on some rows of the scene, in the order of the file and in its CRS."""
 
     rows: tuple[int, int]
-    geometries: list[Any]
+    geometries: npt.NDArray[Any]
     codes: list[int]
     tree: shapely.STRtree
 
@@ -95,7 +85,7 @@ class DrawnPolygons:
             stack.enter_context(fiona.Env())  # GDAL's errors are raised, not also printed
             self._layer = stack.enter_context(fiona.open(path, layer=drawing.layer))
             self._field = _choose_field(path, self._layer.schema["properties"], drawing.field)
-            self._to_scene = _transformer(path, self._layer.crs_wkt, grid)
+            self._bringing = Bringing(path, self._layer.crs_wkt, grid, "labels")
             self._check(self._survey())
             self._stack = stack.pop_all()
         self._strip: _Strip | None = None
@@ -108,9 +98,10 @@ class DrawnPolygons:
         """
         with self._errors():
             strip = self._on_rows(int(window.row_off), int(window.height))
-            boxes = self._boxes(window)
+            boxes = self._bringing.boxes(window)
             near = np.unique(np.concatenate([strip.tree.query(shapely.box(*b)) for b in boxes]))
-            shapes = [(self._brought(strip.geometries[i], boxes), strip.codes[i]) for i in near]
+            brought = self._bringing.brought(strip.geometries[near], window)
+            shapes = [(g, strip.codes[i]) for g, i in zip(brought, near, strict=True)]
         codes = np.full((int(window.height), int(window.width)), self.drawing.background, np.uint8)
         shapes = [(geometry, code) for geometry, code in shapes if not geometry.is_empty]
         if shapes:
@@ -180,52 +171,17 @@ class DrawnPolygons:
         if self._strip is None or self._strip.rows != (top, height):
             self._strip = None  # before the next is read: two may be too many
             features = {}
-            for box in self._boxes(Window(0, top, self.grid.width, height)):
+            for box in self._bringing.boxes(Window(0, top, self.grid.width, height)):
                 for item in self._layer.filter(bbox=box):
                     if item.geometry and item.geometry.type in ("Polygon", "MultiPolygon"):
                         value = item.properties[self._field]
-                        features[int(item.id)] = (_polygons(shape(item.geometry)), value)
+                        features[int(item.id)] = (shape(item.geometry), value)
             # By number, since a spatial index gives them in an order of its own.
             ordered = [features[number] for number in sorted(features)]
-            geometries = [geometry for geometry, _ in ordered]
+            geometries = polygons_only(np.array([geometry for geometry, _ in ordered], object))
             codes = [self.drawing.meanings.codes[key(value)] for _, value in ordered]
             self._strip = _Strip((top, height), geometries, codes, shapely.STRtree(geometries))
         return self._strip
-
-    def _boxes(self, window: Window) -> list[Box]:
-        """What holds a window, in the polygons' CRS: one box, or two where that ends in it."""
-        left, top = float(window.col_off), float(window.row_off)
-        right, bottom = left + window.width, top + window.height
-        columns = np.array([left, right, left, right])
-        x, y = self.grid.to_map(columns, np.array([top, top, bottom, bottom]))
-        bounds = _padded((x.min(), y.min(), x.max(), y.max()))
-        if self._to_scene is None:
-            return [bounds]
-        a, b, c, d = self._to_scene.transform_bounds(*bounds, densify_pts=21, direction="INVERSE")
-        if not np.isfinite([a, b, c, d]).all():
-            raise OptionError(
-                f"{self.path}: its CRS cannot hold the scene; save it in the scene's, "
-                f"{self.grid.crs.to_string() if self.grid.crs else 'none'}"
-            )
-        halves = [(a, b, c, d)] if a <= c else [(a, b, 180.0, d), (-180.0, b, c, d)]
-        return [_padded(half) for half in halves]
-
-    def _brought(self, geometry: Any, boxes: list[Box]) -> Any:
-        """A polygon's part near a window, in the scene's CRS.
-
-        Cut in that CRS too: what is burned costs by its corners, and one polygon of clear ground
-        may have those of all clouds of a scene.
-        """
-        area = shapely.union_all([shapely.box(*box) for box in boxes])
-        near = _polygons(shapely.intersection(geometry, area))
-        if self._to_scene is None:
-            return near
-        side = min(max(right - left, top - bottom) for left, bottom, right, top in boxes)
-        transform = self._to_scene.transform
-        return shapely.transform(
-            shapely.segmentize(near, side / PIECES),
-            lambda points: np.column_stack(transform(points[:, 0], points[:, 1])),
-        )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -233,29 +189,6 @@ class DrawnPolygons:
             yield
         except (FionaError, CPLE_BaseError, shapely.errors.ShapelyError, OSError) as error:
             raise MaskError(f"{self.path}: cannot be read as polygons: {error}") from error
-
-
-def transform_of(grid: Grid, window: Window) -> Affine:
-    """Of the pixels of a window of a grid."""
-    t = grid.transform
-    x, y = grid.to_map(np.array([float(window.col_off)]), float(window.row_off))
-    return Affine(t.a, t.b, float(x[0]), t.d, t.e, float(y[0]))
-
-
-def _padded(box: Box) -> Box:
-    left, bottom, right, top = box
-    x, y = PAD * (right - left), PAD * (top - bottom)
-    return left - x, bottom - y, right + x, top + y
-
-
-def _polygons(geometry: Any) -> Any:
-    """The polygons of a geometry, valid; an empty one where it has none."""
-    if not geometry.is_valid:
-        geometry = shapely.make_valid(geometry)
-    if geometry.geom_type in ("Polygon", "MultiPolygon"):
-        return geometry
-    parts = shapely.get_parts(shapely.get_parts(geometry))
-    return shapely.MultiPolygon([part for part in parts if part.geom_type == "Polygon"])
 
 
 def _choose_field(path: str | Path, fields: dict[str, str], wanted: str) -> str:
@@ -269,23 +202,3 @@ def _choose_field(path: str | Path, fields: dict[str, str], wanted: str) -> str:
             "that holds the class with --field"
         )
     return alike[0]
-
-
-def _transformer(path: str | Path, wkt: str, grid: Grid) -> pyproj.Transformer | None:
-    """From the polygons' CRS to the scene's; None where they are the same."""
-    if not wkt and grid.crs is None:
-        return None
-    if not wkt or grid.crs is None:
-        without, other = ("labels", "the scene has") if not wkt else ("scene", "they have")
-        raise OptionError(
-            f"{path}: the {without} has no CRS where {other} one, so nothing says how they lie on "
-            "each other; state it (ogr2ogr -a_srs, gdal_edit.py -a_srs)"
-        )
-    try:
-        own = pyproj.CRS.from_wkt(wkt)
-        scene = pyproj.CRS.from_wkt(grid.crs.to_wkt())
-        if own.equals(scene, ignore_axis_order=True):
-            return None
-        return pyproj.Transformer.from_crs(own, scene, always_xy=True)
-    except pyproj.exceptions.ProjError as error:
-        raise OptionError(f"{path}: nothing leads from its CRS to the scene's: {error}") from error

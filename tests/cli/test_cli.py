@@ -165,6 +165,8 @@ FAULTS = {
     "predict nocrs.tif --out m.tif --resolution 10": "leave --resolution out",
     "vectorize absent.tif c.shp": "absent.tif: no such file",
     "vectorize s.tif c.shp": "a mask is one band of uint8",
+    "rasterize absent.shp --like s.tif --out m.tif": "absent.shp: cannot be read as polygons",
+    "rasterize text.tif --like absent.tif --out m.tif": "absent.tif: no such file",
     "train --recipe default --data folder --out m.pt": "m.pt: is not named as what it will be",
     "models show huge": "no model is called 'huge'",
 }
@@ -247,6 +249,34 @@ def test_vectorize_does_the_same_for_any_mask(run: Run, tmp_path: Path) -> None:
     result = run("vectorize any.tif c.shp --min-area 500 --json")
     assert json.loads(result.stdout)["counts"] == {"cloud": 1, "shadow": 0, "snow": 0}
     assert run("vectorize any.tif c.shp --overwrite").stdout.split()[:2] == ["cloud", "1"]
+
+
+def test_polygons_are_made_simple_and_come_back_as_a_mask(run: Run, tmp_path: Path) -> None:
+    codes = np.zeros((1, 20, 20), dtype=np.uint8)
+    codes[0, 2:9, 2:9] = 1
+    codes[0, 4, 4] = 0
+    write_scene(tmp_path / "any.tif", codes, bands=(None,), scale=None, nodata=255)
+    line = "vectorize any.tif c.gpkg --fill-holes 200 --buffer 5 --simplify 3 --smooth --json"
+    result = run(line)
+    assert json.loads(result.stdout)["mended"] == 0, result.output
+    result = run("rasterize c.gpkg --like any.tif --out back.tif --json")
+    assert result.exit_code == 0, result.output
+    assert 49 <= json.loads(result.stdout)["pixels"]["cloud"] <= 81
+    codes[0, 4, 4] = 1
+    assert (read(tmp_path / "back.tif")[codes[0] == 1] == 1).all()
+    result = run("rasterize c.gpkg --like any.tif --out back.tif --overwrite")
+    assert "cloud" in result.stdout
+    assert run("predict any.tif --out m.tif --smooth").exit_code == 2
+
+
+def test_a_scene_that_polygons_go_back_to_may_be_stated(run: Run, tmp_path: Path) -> None:
+    write_scene(tmp_path / "s.tif", random_dn(10, 10), bands=(None,) * 3, scale=None, nodata=None)
+    codes = np.ones((1, 10, 10), np.uint8)
+    write_scene(tmp_path / "any.tif", codes, bands=(None,), scale=None, nodata=255)
+    run("vectorize any.tif c.gpkg")
+    stated = "--bands red=1,green=2 --scale 0.0001 --nodata none"
+    result = run(f"rasterize c.gpkg --like s.tif --out back.tif {stated} --json")
+    assert json.loads(result.stdout)["pixels"]["cloud"] == 100, result.output
 
 
 def _big_job(tmp_path: Path, model_file: Path) -> list[str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.measure import label
 
-from geomask.components import Component, Strip, components
+from geomask.vectors.components import Component, Strip, components
 
 CODES = (1, 2, 3)
 

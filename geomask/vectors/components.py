@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from skimage.measure import label
 
 from geomask.classes import NODATA
-from geomask.outlines import Corners, Ints, find_corners, gathered, polygons
+from geomask.vectors.outlines import Corners, Ints, find_corners, gathered, polygons
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]

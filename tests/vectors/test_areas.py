@@ -9,8 +9,8 @@ import shapely
 from affine import Affine
 from rasterio.crs import CRS
 
-from geomask.areas import areas_m2, perimeters_m
 from geomask.grid import Grid
+from geomask.vectors.areas import areas_m2, perimeters_m
 
 POLYGONS = np.array(
     [

@@ -14,6 +14,9 @@ from rasterio.errors import CRSError
 from geomask.errors import OptionError
 from geomask.grid import Floats, Grid
 
+WGS84 = CRS.from_epsg(4326)
+"""What GeoJSON's coordinates are in, always (RFC 7946)."""
+
 TOLERANCE = 0.1
 """Pixels that an edge, straight on the mask's grid, may stray from where it belongs on another
 map, before it is given another vertex."""
@@ -50,6 +53,19 @@ class Placing:
                 f"polygons cannot be brought to {crs.to_string()}: {error}"
             ) from error
         self._segment = self._longest_segment()
+
+    @property
+    def bends(self) -> bool:
+        """Whether polygons come to lie on another map than the grid's."""
+        return self._to_target is not None
+
+    def placed(self, geometries: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Polygons in pixels as polygons on the map. Raises OptionError as `to_map`."""
+        result: npt.NDArray[Any] = shapely.transform(
+            self.vertices(geometries),
+            lambda pixels: np.stack(self.to_map(pixels[:, 0], pixels[:, 1]), axis=1),
+        )
+        return result
 
     def vertices(self, geometries: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The same polygons, in pixels, with as many vertices as they need on the map."""

@@ -16,11 +16,11 @@ import shapely
 from affine import Affine
 from rasterio.crs import CRS
 
-from geomask import layer as layer_file
 from geomask.errors import OptionError, OutputError
 from geomask.grid import Grid
-from geomask.placing import TOLERANCE, Placing
-from geomask.vectorize import vectorize_mask
+from geomask.vectors import shapefile
+from geomask.vectors.placing import TOLERANCE, Placing
+from geomask.vectors.vectorize import vectorize_mask
 
 SUFFIXES = [".shp", ".gpkg", ".fgb", ".geojson", ".parquet"]
 
@@ -127,9 +127,9 @@ def test_a_shapefile_stops_before_it_is_too_large(
     out = tmp_path / "clouds.shp"
     vectorize_mask(mask, out)
     size = max(path.stat().st_size for path in (out, out.with_suffix(".dbf")))
-    monkeypatch.setattr(layer_file, "SHAPEFILE_LIMIT", size)
+    monkeypatch.setattr(shapefile, "SHAPEFILE_LIMIT", size)
     vectorize_mask(mask, out, overwrite=True)
-    monkeypatch.setattr(layer_file, "SHAPEFILE_LIMIT", size - 2)
+    monkeypatch.setattr(shapefile, "SHAPEFILE_LIMIT", size - 2)
     before = out.read_bytes()
     with pytest.raises(OutputError, match=r"name it \.gpkg"):
         vectorize_mask(mask, out, overwrite=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fiona
 import geopandas
 import numpy as np
+import pyogrio.raw
 import pyproj
 import pytest
 import rasterio
@@ -21,13 +23,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rasterio.crs import CRS
 
-from geomask import vectorize
-from geomask.areas import areas_m2
 from geomask.errors import GeomaskWarning, MaskError, OptionError, OutputError
 from geomask.grid import Grid
-from geomask.layer import Layer
 from geomask.output import Staged
-from geomask.vectorize import rasterize, tracing, vectorize_mask
+from geomask.vectors import vectorize
+from geomask.vectors.areas import areas_m2
+from geomask.vectors.layer_bulk import BulkLayer
+from geomask.vectors.options import PolygonOptions
+from geomask.vectors.rasterize import rasterize
+from geomask.vectors.vectorize import tracing, vectorize_mask
 
 UTM = "EPSG:32633"
 TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -353,7 +357,7 @@ def test_a_write_that_fails_leaves_what_was_there(
     def fail(*_: Any) -> None:
         raise problem("no space left. Failed to write record: {...}")
 
-    monkeypatch.setattr(Layer, "_records", fail)
+    monkeypatch.setattr(BulkLayer, "_append", fail)
     with pytest.raises(OutputError, match=r"clouds_cloud\.shp: .*\(no space left\)"):
         vectorize_mask(mask, tmp_path / "clouds.shp", per_class=True, overwrite=True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -365,7 +369,7 @@ def test_a_mask_that_ends_early_leaves_nothing(
     def fail(*_: Any) -> None:
         raise MaskError("cut short")
 
-    monkeypatch.setattr(vectorize, "_features", fail)
+    monkeypatch.setattr(vectorize, "_large", fail)
     with pytest.raises(MaskError):
         vectorize_mask(mask, tmp_path / "clouds.gpkg")
     assert files(tmp_path) == {"mask.tif"}
@@ -403,7 +407,7 @@ def test_upper_case_suffixes(mask: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".shp", ".gpkg"])
 def test_traced_polygons_come_into_place_when_told(mask: Path, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"clouds{suffix}"
-    with tracing(mask, out, per_class=True) as traced:
+    with tracing(mask, out, PolygonOptions(per_class=True)) as traced:
         assert traced.summary.paths[0] == tmp_path / f"clouds_cloud{suffix}"
         assert {name for name in files(tmp_path) if name[0] != "."} == {"mask.tif"}
         mask.rename(tmp_path / "moved.tif")
@@ -414,9 +418,12 @@ def test_traced_polygons_come_into_place_when_told(mask: Path, tmp_path: Path, s
 
 
 def test_traced_polygons_are_gone_without_a_commit(mask: Path, tmp_path: Path) -> None:
-    with tracing(mask, tmp_path / "clouds.gpkg"):
+    with tracing(mask, tmp_path / "clouds.gpkg", PolygonOptions()):
         pass
-    with pytest.raises(KeyboardInterrupt), tracing(mask, tmp_path / "clouds.gpkg"):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        tracing(mask, tmp_path / "clouds.gpkg", PolygonOptions()),
+    ):
         raise KeyboardInterrupt
     assert files(tmp_path) == {"mask.tif"}
 
@@ -426,7 +433,7 @@ def test_a_mask_that_is_staged_is_traced(mask: Path, tmp_path: Path) -> None:
         write_raster(staged.path, np.array([[1, 7]], np.uint8))
         with (  # noqa: PT031
             pytest.warns(GeomaskWarning, match=f"^{tmp_path / 'later.tif'}: has pixels of code 7"),
-            tracing(staged.path, tmp_path / "clouds.shp") as traced,
+            tracing(staged.path, tmp_path / "clouds.shp", PolygonOptions()) as traced,
         ):
             staged.commit()
             traced.commit()
@@ -443,15 +450,13 @@ def test_a_file_that_was_cut_short_is_noticed(
     mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     out = tmp_path / ("clouds.gpkg" if part == "gpkg" else "clouds.shp")
-    close = fiona.Collection.close
+    close = BulkLayer._close
 
-    def close_badly(self: fiona.Collection) -> None:
-        writing = self.mode == "w" and not self.closed
+    def close_badly(self: BulkLayer) -> None:
         close(self)
-        if writing:
-            cut(Path(self.path).with_suffix(f".{part}"))
+        cut(self.path.with_suffix(f".{part}"))
 
-    monkeypatch.setattr(fiona.Collection, "close", close_badly)
+    monkeypatch.setattr(BulkLayer, "_close", close_badly)
     with pytest.raises(OutputError, match=r"clouds\.\w+: could not be written completely"):
         vectorize_mask(mask, out)
     assert files(tmp_path) == {"mask.tif"}
@@ -460,8 +465,12 @@ def test_a_file_that_was_cut_short_is_noticed(
 def test_features_that_are_missing_are_noticed(
     mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = Layer._records
-    monkeypatch.setattr(Layer, "_records", lambda *given: list(records(*given))[1:])
+    write = pyogrio.raw.write
+
+    def write_less(path: Path, geometry: Any, data: Any, *rest: Any, **options: Any) -> None:
+        write(path, geometry[1:], [column[1:] for column in data], *rest, **options)
+
+    monkeypatch.setattr(pyogrio.raw, "write", write_less)
     with pytest.raises(OutputError, match=r"clouds\.gpkg: could not be written completely"):
         vectorize_mask(mask, tmp_path / "clouds.gpkg")
     assert files(tmp_path) == {"mask.tif"}
@@ -477,3 +486,69 @@ def test_a_crs_that_a_shapefile_cannot_state_is_not_dropped(tmp_path: Path) -> N
     assert files(tmp_path) == {"mask.tif", "mask.tif.aux.xml"}
     vectorize_mask(source, tmp_path / "clouds.gpkg")
     assert geopandas.read_file(tmp_path / "clouds.gpkg").crs is not None
+
+
+def test_options_are_applied_in_their_order(tmp_path: Path) -> None:
+    """The small shadow goes before its hole is filled; areas are those of what is written."""
+    codes = np.zeros((7, 7), np.uint8)
+    codes[1:6, 1:6] = 1
+    codes[2:5, 2:5] = 0
+    codes[3, 3] = 2
+    source = write_raster(tmp_path / "mask.tif", codes)
+    out = tmp_path / "clouds.gpkg"
+    options: dict[str, Any] = {"min_area": 200, "fill_holes": 1000, "buffer": 100}
+    summary = vectorize_mask(source, out, **options)
+    assert summary.counts == {"cloud": 1, "shadow": 0, "snow": 0}
+    (row,) = geopandas.read_file(out).itertuples()
+    assert row.n_pixels == 16
+    expected = 50 * 50 + 4 * 50 * 100 + np.pi * 100**2
+    assert row.area_m2 == pytest.approx(expected, rel=0.02)
+    assert row.area_m2 == pytest.approx(row.geometry.area)
+    assert row.perim_m == pytest.approx(row.geometry.length)
+    assert summary.areas_m2 is not None
+    assert summary.areas_m2["cloud"] == pytest.approx(row.area_m2)
+    assert summary.mended == 0
+
+
+@pytest.mark.parametrize("suffix", [".shp", ".gpkg", ".fgb", ".geojson", ".parquet"])
+def test_every_format_takes_polygons_that_were_cut_in_two(tmp_path: Path, suffix: str) -> None:
+    """A line of shadow runs between two clouds that grow together over it."""
+    codes = np.zeros((9, 21), np.uint8)
+    codes[4] = 2
+    codes[3, 10] = codes[5, 10] = 1
+    source = write_raster(tmp_path / "mask.tif", codes)
+    out = tmp_path / f"clouds{suffix}"
+    vectorize_mask(source, out, buffer=25)
+    read = geopandas.read_parquet if suffix == ".parquet" else geopandas.read_file
+    table = read(out).to_crs(UTM)
+    assert table.geometry.is_valid.all()
+    shadow = table[table["class"] == "shadow"]
+    assert len(shadow) == 1
+    assert len(shadow.geometry.iloc[0].geoms) == 2
+    assert table.union_all().area == pytest.approx(table.area.sum())
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("name", ["min_area", "fill_holes", "buffer", "simplify"])
+def test_what_is_in_metres_needs_a_crs(tmp_path: Path, name: str) -> None:
+    source = write_raster(tmp_path / "mask.tif", CODES, crs=None, transform=Affine.identity())
+    option = "--" + name.replace("_", "-")
+    with pytest.raises(OptionError, match=f"need a CRS that says metres.*leave {option} out"):
+        vectorize_mask(source, tmp_path / "c.gpkg", **{name: 5.0})
+    vectorize_mask(source, tmp_path / "c.gpkg", smooth=True)
+    assert geopandas.read_file(tmp_path / "c.gpkg").geometry.is_valid.all()
+
+
+def test_polygons_that_had_to_be_mended_are_counted(
+    mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bow = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
+
+    def spoil(features: Any, *_: Any) -> Any:
+        return replace(features.where(slice(1)), geometries=np.array([bow], object), areas=None)
+
+    monkeypatch.setattr(vectorize, "refine", spoil)
+    with pytest.warns(GeomaskWarning, match=r"c\.gpkg: 1 polygons crossed themselves"):
+        summary = vectorize_mask(mask, tmp_path / "c.gpkg", smooth=True)
+    assert summary.mended == 1
+    assert geopandas.read_file(tmp_path / "c.gpkg").geometry.is_valid.all()

@@ -1,0 +1,1 @@
+"""Class masks to polygons in a file, and back."""
