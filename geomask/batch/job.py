@@ -193,6 +193,10 @@ class SceneWork:
     order: Order
     apart: bool = False
 
+    def parted(self) -> SceneWork | None:
+        """The same, with polygons left to `trace`; None where none are asked for."""
+        return None if self.order.options.polygons is None else replace(self, apart=True)
+
     def worker(self, device: str, cores: int) -> SceneWorker:
         """A worker whose libraries keep to so many cores; 0 leaves them as they are."""
         if cores:

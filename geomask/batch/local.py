@@ -17,12 +17,8 @@ from multiprocessing.context import SpawnProcess
 from types import FrameType
 
 from geomask.batch.record import Record
-from geomask.batch.task import Task, Work
+from geomask.batch.task import LIVES, Task, Work
 from geomask.errors import BatchError, GeomaskError
-
-LIVES = 2
-"""Workers that may die over one scene before it is quarantined: the first may have been killed
-for something else, such as another process's hunger for memory."""
 
 PATIENCE = 30.0
 """Seconds that a worker has to clean up when it is told to end, before it is killed."""

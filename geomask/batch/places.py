@@ -65,9 +65,7 @@ class Places:
     def create(self, options: SceneOptions) -> None:
         """Make the folders that are needed, and sweep what killed runs left in them. Raises
         OutputError."""
-        folders = [self.root, self.records]
-        folders += [target.parent for target in self.targets("x", options)]
-        for folder in dict.fromkeys(folders):
+        for folder in self._folders(options):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -76,7 +74,16 @@ class Places:
                 ) from error
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise OutputError(f"{folder}: is not writable; choose another --out-dir")
+        self.sweep(options)
+
+    def sweep(self, options: SceneOptions) -> None:
+        """Remove what killed runs left in the folders that these options write to."""
+        for folder in self._folders(options):
             sweep(folder)
+
+    def _folders(self, options: SceneOptions) -> list[Path]:
+        targets = (target.parent for target in self.targets("x", options))
+        return list(dict.fromkeys([self.records.parent, self.records, *targets]))
 
     def relative(self, path: Path) -> str:
         """A path as records name it: relative to the folder, with forward slashes."""

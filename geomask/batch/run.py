@@ -168,9 +168,12 @@ def execute(plan: Plan, engine: Engine, progress: Progress) -> BatchResult:
     _write_scenes(plan)
     done: list[Record] = []
     failed: list[Record] = []
-    for record in _records(plan, engine, progress.begun):
-        (done if record.done else failed).append(record)
-        progress.ended(record)
+    try:
+        for record in _records(plan, engine, progress.begun):
+            (done if record.done else failed).append(record)
+            progress.ended(record)
+    finally:
+        places.sweep(plan.order.options)  # of workers that had no time to
     return BatchResult(str(places.root), tuple(done), tuple(failed), plan.done)
 
 

@@ -23,11 +23,23 @@ class Task:
     attempt: int = 1
 
 
+LIVES = 3
+"""Workers that may die over one scene before it is quarantined: the first ones may have been
+killed for something else, such as another process's hunger for memory, or a machine taken back."""
+
+
 class Work(Protocol):
     """What engines run: they know nothing of scenes. Must survive pickling."""
 
     def worker(self, device: str, cores: int) -> Worker:
         """What does tasks in this process, on a device, with so many of its cores."""
+
+    def parted(self) -> Work | None:
+        """The same, but workers leave the last part of each task to `trace`; None where no task
+        has such a part."""
+
+    def trace(self, task: Task, record: Record) -> Record:
+        """The last part of a task, in any process, by the record of what a worker did."""
 
     def lost(self, task: Task, reason: str) -> Record:
         """The record of a task that no worker survived."""

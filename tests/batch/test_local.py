@@ -60,7 +60,7 @@ def test_a_scene_that_no_child_survives_is_quarantined(tmp_path: Path) -> None:
         "dies": False,
     }
     assert found["dies"].reason == "/dies.tif: its worker ended, by SIGKILL (out of memory?)"
-    assert found["dies"].attempts == 2
+    assert found["dies"].attempts == 3
 
 
 @pytest.mark.parametrize(("refuse", "error"), [("error", ModelError), ("death", BatchError)])

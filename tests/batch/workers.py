@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from geomask.batch.record import DONE, FAILED, Record
@@ -47,8 +47,11 @@ class Sleeping:
             FAILED, task.scene, task.name, error={"message": reason}, attempts=task.attempt
         )
 
+    def parted(self) -> Sleeping:
+        return self
+
     def trace(self, task: Task, record: Record) -> Record:
-        return record
+        return replace(record, polygons={"traced": 1}, worker={"pid": os.getpid()})
 
 
 def tasks(*names: str) -> list[Task]:
