@@ -52,6 +52,7 @@ def known_of(inference: Inference) -> dict[str, Any]:
         "footprint": footprint(grid),
         "grid": {
             "crs": None if grid.crs is None else grid.crs.to_wkt(),
+            "epsg": None if grid.crs is None else grid.crs.to_epsg(),
             "transform": list(grid.transform)[:6],
             "width": grid.width,
             "height": grid.height,

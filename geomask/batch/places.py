@@ -53,6 +53,21 @@ class Places:
         """Every scene that was ever asked for here."""
         return self.root / ".geomask" / "scenes.json"
 
+    @property
+    def table(self) -> Path:
+        """What became of every scene."""
+        return self.root / "summary.csv"
+
+    @property
+    def footprints(self) -> Path:
+        """Where the scenes that are done lie."""
+        return self.root / "footprints.parquet"
+
+    @property
+    def stac(self) -> Path:
+        """The masks as a STAC collection."""
+        return self.root / "stac"
+
     def targets(self, name: str, options: SceneOptions) -> list[Path]:
         """What a scene of that name would be written to; of polygons per class, their stem."""
         found = [self.mask(name)]

@@ -76,6 +76,8 @@ def run_ray(
 def _cluster(engine: Engine) -> Iterator[Any]:
     """Ray, connected; disconnected on leaving unless the caller was connected before."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report home
+    # Ray's workers are nice by default, and get next to nothing beside anything else that runs.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
     except ImportError as error:

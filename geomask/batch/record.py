@@ -53,7 +53,8 @@ class Record:
     none were asked for. seconds: by stage, and "total". peak_memory: bytes, of the process until
     then. attempts: how often it was begun in this run. warnings: as texts. error: kind, message,
     and a traceback where it was no error that geomask raises on purpose; None when done.
-    footprint: GeoJSON, WGS 84, None without a CRS. grid: crs as WKT, transform, width, height.
+    footprint: GeoJSON, WGS 84, None without a CRS. grid: crs as WKT, epsg
+    where it has such a number, transform, width, height.
     classes: code, name and colour of each. acquisition: what the product says of it. worker: who
     did it. run: identifies the batch run. started, finished: seconds since 1970.
     """

@@ -15,7 +15,7 @@ from geomask.batch.inputs import SceneInput
 from geomask.batch.names import DEFAULT, name_tasks, take_shard
 from geomask.batch.options import SceneOptions
 from geomask.batch.places import Places
-from geomask.batch.record import Record, read_record
+from geomask.batch.record import Record
 from geomask.batch.task import Order, Task
 from geomask.errors import BatchError, ModelError, OutputError
 from geomask.model_files import find_model
@@ -237,11 +237,11 @@ def _check_ours(tasks: Sequence[Task], order: Order) -> None:
     """Refuse to replace files that no batch has put into the folder."""
     places = order.places
     known = read_scenes(places)
-    for task in tasks:
-        if task.name in known:
-            continue
-        for path in places.targets(task.name, order.options):
-            if path.exists() and read_record(places.record(task.name)) is None:
+    of_all = [] if known else [places.table, places.footprints, places.stac]
+    new = [task.name for task in tasks if task.name not in known]
+    for paths in (of_all, *(places.targets(name, order.options) for name in new)):
+        for path in paths:
+            if path.exists():
                 raise OutputError(
                     f"{path}: exists, and no batch made it; give another --out-dir, or --overwrite "
                     "to replace it"

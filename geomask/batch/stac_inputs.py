@@ -158,7 +158,7 @@ def _save(source: str, items: Iterable[Mapping[str, Any]], folder: Path) -> list
             if str(path).casefold() in paths:
                 raise BatchError(f"{source}: two of its items are called {item['id']!r}")
             paths[str(path).casefold()] = path
-            text = json.dumps(item, sort_keys=True)
+            text = json.dumps(item)
             if not path.is_file() or path.read_text(encoding="utf-8") != text:
                 with Staged(path) as staged:
                     staged.path.write_text(text, encoding="utf-8")

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::Futu
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Ray with three cores, one more than two workers need; `run_ray` finds it connected."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()
@@ -50,6 +50,7 @@ def test_workers_do_every_task_once(cluster: Any, tmp_path: Path) -> None:
     assert len({path.read_text() for path in tmp_path.iterdir()}) == 2
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced_and_its_scene_begun_again(
     cluster: Any, tmp_path: Path
 ) -> None:
