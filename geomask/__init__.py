@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from geomask.version import __version__
 
 if TYPE_CHECKING:
+    from geomask.batch import BatchResult, SceneOptions, batch_status, find_scenes, run_batch
     from geomask.card import Card
     from geomask.checkpoint import Model, load_model, save_model
     from geomask.errors import GeomaskError, GeomaskWarning
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from geomask.vectorize import rasterize, vectorize_mask
 
 _ROOMS = {
+    "BatchResult": "batch",
     "Card": "card",
     "Evaluation": "evaluation",
     "GeomaskError": "errors",
@@ -31,13 +33,17 @@ _ROOMS = {
     "Prediction": "predict",
     "Scene": "scene",
     "SceneInfo": "info",
+    "SceneOptions": "batch",
+    "batch_status": "batch",
     "evaluate": "evaluation",
+    "find_scenes": "batch",
     "list_models": "model_files",
     "load_model": "checkpoint",
     "open_mask": "mask",
     "open_scene": "scene",
     "predict_scene": "predict",
     "rasterize": "vectorize",
+    "run_batch": "batch",
     "save_model": "checkpoint",
     "scene_info": "info",
     "vectorize_mask": "vectorize",
@@ -45,6 +51,7 @@ _ROOMS = {
 }
 
 __all__ = [
+    "BatchResult",
     "Card",
     "Evaluation",
     "GeomaskError",
@@ -53,14 +60,18 @@ __all__ = [
     "Prediction",
     "Scene",
     "SceneInfo",
+    "SceneOptions",
     "__version__",
+    "batch_status",
     "evaluate",
+    "find_scenes",
     "list_models",
     "load_model",
     "open_mask",
     "open_scene",
     "predict_scene",
     "rasterize",
+    "run_batch",
     "save_model",
     "scene_info",
     "vectorize_mask",
