@@ -33,7 +33,7 @@ from benchmarks.scenes import write_scene
 from geomask.batch.places import Places
 from geomask.batch.ray import run_ray
 from geomask.batch.record import DONE, FAILED, Record, read_records
-from geomask.batch.run import Engine
+from geomask.batch.run import EngineOptions
 from geomask.batch.task import Task
 
 SLEEP = 1.0
@@ -133,7 +133,7 @@ def batch(folder: Path, out: Path, model: str, options: list[str]) -> None:
 def virtual(workers: int) -> None:
     """A row for a cluster of so many workers of one core."""
     tasks = [Task(f"/{index}.tif", f"{index:05}") for index in range(EACH * workers)]
-    engine = Engine("ray", workers=workers, cores=1, device="cpu")
+    engine = EngineOptions("ray", workers=workers, cores=1, device="cpu")
     records = list(run_ray(Sleeping(SLEEP), tasks, engine, lambda task: None))
     if not all(record.done for record in records):
         sys.exit(f"{workers} workers: scenes were lost")

@@ -136,6 +136,7 @@ class _Child:
 
     def epitaph(self) -> str:
         """How it ended, in words."""
+        self.connection.close()
         self.process.join(PATIENCE)
         code = self.process.exitcode
         if code is not None and code < 0:

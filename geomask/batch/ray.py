@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from geomask.batch.record import Record
-from geomask.batch.task import LIVES, Task, Work
+from geomask.batch.task import LIVES, Task, Work, usable_cores
 from geomask.errors import BatchError, GeomaskError
 
 if TYPE_CHECKING:
-    from geomask.batch.run import Engine
+    from geomask.batch.run import EngineOptions
 
 CORES = 4
 """Of the processor for each worker, where the cluster's machines have them: beyond that a network
@@ -50,7 +50,7 @@ class Crew:
 def run_ray(
     work: Work,
     tasks: Sequence[Task],
-    engine: Engine,
+    engine: EngineOptions,
     begun: Callable[[Task], object],
     *,
     apart: bool | None = None,
@@ -73,7 +73,7 @@ def run_ray(
 
 
 @contextmanager
-def _cluster(engine: Engine) -> Iterator[Any]:
+def _cluster(engine: EngineOptions) -> Iterator[Any]:
     """Ray, connected; disconnected on leaving unless the caller was connected before."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report home
     # Ray's workers are nice by default, and get next to nothing beside anything else that runs.
@@ -90,7 +90,7 @@ def _cluster(engine: Engine) -> Iterator[Any]:
     here: dict[str, Any] = {}
     if engine.address == "local":
         asked = (engine.workers or 1) * (engine.cores or 1)
-        here = {"num_cpus": max(asked, len(os.sched_getaffinity(0))), "include_dashboard": False}
+        here = {"num_cpus": max(asked, usable_cores()), "include_dashboard": False}
     try:
         ray.init(address=engine.address, log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -104,7 +104,7 @@ def _cluster(engine: Engine) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _crew(ray: Any, engine: Engine, tasks: int) -> Crew:
+def _crew(ray: Any, engine: EngineOptions, tasks: int) -> Crew:
     """Who is needed, by what the cluster has; one that grows by itself may be asked for more."""
     total = ray.cluster_resources()
     cpus, gpus = int(total.get("CPU", 0)), int(total.get("GPU", 0))

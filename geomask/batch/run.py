@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from geomask.batch.names import DEFAULT, name_tasks, take_shard
 from geomask.batch.options import SceneOptions
 from geomask.batch.places import Places
 from geomask.batch.record import Record
-from geomask.batch.task import Order, Task
+from geomask.batch.task import Order, Task, usable_cores
 from geomask.errors import BatchError, ModelError, OutputError
 from geomask.model_files import find_model
 from geomask.output import Staged
@@ -26,7 +25,7 @@ GPU_WORKERS = 2
 
 
 @dataclass(frozen=True)
-class Engine:
+class EngineOptions:
     """Who does the scenes.
 
     name: "local", processes of this machine, or "ray". device: of `choose_devices`; "auto" with
@@ -132,7 +131,7 @@ def run_batch(
     folder: str | Path,
     options: SceneOptions | None = None,
     *,
-    engine: Engine | None = None,
+    engine: EngineOptions | None = None,
     template: str = DEFAULT,
     shard: tuple[int, int] | None = None,
     retries: int = 2,
@@ -146,7 +145,8 @@ def run_batch(
     of them again.
 
     A scene that cannot be done is in the result with its reason, and the others go on. A run
-    that is interrupted, however, leaves what another one completes. Raises BatchError,
+    that is interrupted, however, leaves what another one completes. A script that has several
+    workers calls this under `if __name__ == "__main__"`, since each of them imports it. Raises BatchError,
     OutputError or ModelError before any work, and BatchError where no worker can be had.
     """
     plan = plan_batch(
@@ -158,10 +158,10 @@ def run_batch(
         retries=retries,
         overwrite=overwrite,
     )
-    return execute(plan, engine or Engine(), progress or Progress())
+    return execute(plan, engine or EngineOptions(), progress or Progress())
 
 
-def execute(plan: Plan, engine: Engine, progress: Progress) -> BatchResult:
+def execute(plan: Plan, engine: EngineOptions, progress: Progress) -> BatchResult:
     """Do what is planned."""
     places = plan.order.places
     places.create(plan.order.options)
@@ -177,7 +177,9 @@ def execute(plan: Plan, engine: Engine, progress: Progress) -> BatchResult:
     return BatchResult(str(places.root), tuple(done), tuple(failed), plan.done)
 
 
-def _records(plan: Plan, engine: Engine, begun: Callable[[Task], object]) -> Iterator[Record]:
+def _records(
+    plan: Plan, engine: EngineOptions, begun: Callable[[Task], object]
+) -> Iterator[Record]:
     if not plan.todo:
         return
     from geomask.batch.job import SceneWork
@@ -197,7 +199,7 @@ def _records(plan: Plan, engine: Engine, begun: Callable[[Task], object]) -> Ite
     if workers == 1:
         yield from run_here(work, plan.todo, devices[0], engine.cores or 0, begun)
         return
-    cores = engine.cores or max(1, len(os.sched_getaffinity(0)) // workers)
+    cores = engine.cores or max(1, usable_cores() // workers)
     spread = [devices[index % len(devices)] for index in range(workers)]
     yield from run_children(work, plan.todo, spread, cores, begun)
 

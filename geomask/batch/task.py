@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,13 @@ class Task:
 LIVES = 3
 """Workers that may die over one scene before it is quarantined: the first ones may have been
 killed for something else, such as another process's hunger for memory, or a machine taken back."""
+
+
+def usable_cores() -> int:
+    """Cores of the processor that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Work(Protocol):

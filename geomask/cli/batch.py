@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,8 @@ from geomask.cli import options
 
 if TYPE_CHECKING:
     from geomask.batch.inputs import SceneInput
-    from geomask.batch.run import BatchResult, Engine, Plan
-    from geomask.batch.status import Status
+    from geomask.batch.options import SceneOptions
+    from geomask.batch.run import BatchResult, EngineOptions, Plan
 
 PARTIAL = 3
 """Exit code where scenes were quarantined and the others are done."""
@@ -171,11 +172,12 @@ def run(**given: Any) -> None:
     geomask batch summary masks/        table, footprints and STAC, after --shard
     """
     from geomask.batch.run import execute
+    from geomask.cli.batch_table import print_plan, print_result
     from geomask.cli.console import print_json
 
     plan = _plan(given)
     if given["dry_run"]:
-        _print_plan(plan, as_json=given["as_json"])
+        print_plan(plan, as_json=given["as_json"])
         return
     with _told(plan, quiet=given["quiet"] or given["as_json"]) as progress:
         result = execute(plan, _engine(given), progress)
@@ -183,7 +185,7 @@ def run(**given: Any) -> None:
     if given["as_json"]:
         print_json(result.to_json())
     elif not given["quiet"]:
-        _print_result(result)
+        print_result(result)
     if result.failed:
         sys.exit(PARTIAL)
 
@@ -195,13 +197,14 @@ def run(**given: Any) -> None:
 def status(folder: Path, as_json: bool) -> None:
     """Say what is in FOLDER: how many scenes are done, which failed and why, which are waiting."""
     from geomask.batch.status import batch_status
+    from geomask.cli.batch_table import print_status
     from geomask.cli.console import print_json
 
     found = batch_status(folder)
     if as_json:
         print_json(found.to_json())
     else:
-        _print_status(found)
+        print_status(found)
 
 
 @command.command("summary", short_help="Table, footprints and STAC of all records.")
@@ -250,7 +253,7 @@ def _scenes(given: dict[str, Any]) -> list[SceneInput]:
     return found
 
 
-def _options(given: dict[str, Any]) -> Any:
+def _options(given: dict[str, Any]) -> SceneOptions:
     from geomask.batch.options import SceneOptions
 
     def take(*names: str) -> dict[str, Any]:
@@ -269,19 +272,25 @@ def _options(given: dict[str, Any]) -> Any:
     )
 
 
-def _engine(given: dict[str, Any]) -> Engine:
-    from geomask.batch.run import Engine
+def _engine(given: dict[str, Any]) -> EngineOptions:
+    from geomask.batch.run import EngineOptions
 
-    return Engine(
+    return EngineOptions(
         given["engine"], given["device"], given["workers"], given["cores"], given["address"]
     )
 
 
 def _summarise(result: BatchResult, given: dict[str, Any]) -> None:
-    if given["shard"] is None:
-        from geomask.batch.summary import write_summary
+    """Table, footprints and collection; where the disk is full the scenes count all the same."""
+    if given["shard"] is not None:
+        return
+    from geomask.batch.summary import write_summary
+    from geomask.errors import GeomaskWarning, OutputError
 
+    try:
         write_summary(result.folder)
+    except OutputError as error:
+        warnings.warn(f"{error}; try again: geomask batch summary", GeomaskWarning, stacklevel=2)
 
 
 @contextmanager
@@ -295,52 +304,3 @@ def _told(plan: Plan, *, quiet: bool) -> Iterator[Any]:
     except KeyboardInterrupt:
         click.echo("Interrupted; the same command goes on with what is not done.", err=True)
         sys.exit(130)
-
-
-def _print_plan(plan: Plan, *, as_json: bool) -> None:
-    from geomask.cli.console import print_json, print_table
-
-    places = plan.order.places
-    rows = [(task, "to do") for task in plan.todo] + [(record, "done") for record in plan.done]
-    rows.sort(key=lambda row: row[0].name)
-    if as_json:
-        print_json(
-            [
-                {"scene": item.scene, "mask": str(places.mask(item.name)), "state": state}
-                for item, state in rows
-            ]
-        )
-        return
-    cells = [(item.scene, places.relative(places.mask(item.name)), what) for item, what in rows]
-    print_table(("scene", "mask", "state"), cells)
-
-
-def _print_result(result: BatchResult) -> None:
-    from geomask.cli.batch_table import print_failed
-    from geomask.cli.console import print_facts
-
-    print_facts(
-        [
-            ("done", str(len(result.done))),
-            ("done before", str(len(result.skipped))),
-            ("failed", str(len(result.failed))),
-            ("masks", result.folder),
-        ]
-    )
-    print_failed(result.failed)
-
-
-def _print_status(found: Status) -> None:
-    from geomask.cli.batch_table import print_failed
-    from geomask.cli.console import print_facts
-
-    facts = [
-        ("done", str(len(found.done))),
-        ("failed", str(len(found.failed))),
-        ("waiting", str(len(found.waiting))),
-    ]
-    if found.done:
-        seconds = sum(record.seconds["total"] for record in found.done) / len(found.done)
-        facts.append(("per scene", f"{seconds:.1f} s on average"))
-    print_facts(facts)
-    print_failed(found.failed)

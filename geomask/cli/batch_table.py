@@ -15,11 +15,12 @@ from rich.live import Live
 from rich.table import Table
 
 from geomask.batch.run import Progress
-from geomask.cli.console import print_table
+from geomask.cli.console import print_facts, print_json, print_table
 
 if TYPE_CHECKING:
     from geomask.batch.record import Record
-    from geomask.batch.run import Plan
+    from geomask.batch.run import BatchResult, Plan
+    from geomask.batch.status import Status
     from geomask.batch.task import Task
 
 RECENT = 6
@@ -45,6 +46,50 @@ def print_failed(records: Sequence[Record]) -> None:
     """Which scenes failed, and why; nothing where none did."""
     if records:
         print_table(("failed", "why"), [(record.name, record.reason) for record in records])
+
+
+def print_plan(plan: Plan, *, as_json: bool) -> None:
+    """What would be done, and what is."""
+    places = plan.order.places
+    rows = [(task, "to do") for task in plan.todo] + [(record, "done") for record in plan.done]
+    rows.sort(key=lambda row: row[0].name)
+    if as_json:
+        print_json(
+            [
+                {"scene": item.scene, "mask": str(places.mask(item.name)), "state": state}
+                for item, state in rows
+            ]
+        )
+        return
+    cells = [(item.scene, places.relative(places.mask(item.name)), what) for item, what in rows]
+    print_table(("scene", "mask", "state"), cells)
+
+
+def print_result(result: BatchResult) -> None:
+    """What a run did."""
+    print_facts(
+        [
+            ("done", str(len(result.done))),
+            ("done before", str(len(result.skipped))),
+            ("failed", str(len(result.failed))),
+            ("masks", result.folder),
+        ]
+    )
+    print_failed(result.failed)
+
+
+def print_status(found: Status) -> None:
+    """What a folder says of itself."""
+    facts = [
+        ("done", str(len(found.done))),
+        ("failed", str(len(found.failed))),
+        ("waiting", str(len(found.waiting))),
+    ]
+    if found.done:
+        seconds = sum(record.seconds["total"] for record in found.done) / len(found.done)
+        facts.append(("per scene", f"{seconds:.1f} s on average"))
+    print_facts(facts)
+    print_failed(found.failed)
 
 
 class _Board:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from geomask.batch.local import run_children, run_here
-from geomask.batch.run import Engine
+from geomask.batch.run import EngineOptions
 from geomask.batch.task import Task
 from geomask.errors import BatchError, ModelError
 from tests.batch.conftest import Batch, content, leftovers, records, write_scenes
@@ -114,7 +114,7 @@ def test_two_processes_write_the_bytes_that_one_writes(batch: Batch, tmp_path: P
     batch(tmp_path / "in", polygons=".shp")
     two = tmp_path / "two"
     result = batch(
-        tmp_path / "in", out=two, polygons=".shp", engine=Engine(workers=2, device="cpu")
+        tmp_path / "in", out=two, polygons=".shp", engine=EngineOptions(workers=2, device="cpu")
     )
     assert (len(result.done), result.failed) == (6, ())
     assert content(two) == content(tmp_path / "out")

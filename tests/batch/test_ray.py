@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from geomask.batch.run import Engine
+from geomask.batch.run import EngineOptions
 from geomask.errors import BatchError, ModelError
 from tests.batch.conftest import Batch, content, leftovers, records, write_scenes
 from tests.batch.workers import Sleeping, tasks
@@ -23,7 +23,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'geom
 from geomask.batch.ray import run_ray  # noqa: E402
 
 ROOT = str(Path(__file__).parents[2])
-TWO = Engine("ray", workers=2, cores=1)
+TWO = EngineOptions("ray", workers=2, cores=1)
 # Ray's own, of its own sockets and files.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
 
@@ -67,7 +67,10 @@ def test_what_is_left_of_a_task_is_done_by_another_process(cluster: Any, tmp_pat
         assert record.worker["pid"] != int((tmp_path / name).read_text())
 
 
-@pytest.mark.parametrize(("refuse", "error"), [("error", ModelError), ("death", BatchError)])
+@pytest.mark.parametrize(
+    ("refuse", "error"),
+    [("error", ModelError), pytest.param("death", BatchError, marks=pytest.mark.slow)],
+)
 def test_a_worker_that_cannot_be_made_ends_the_run(
     cluster: Any, tmp_path: Path, refuse: str, error: type[Exception]
 ) -> None:
@@ -77,7 +80,11 @@ def test_a_worker_that_cannot_be_made_ends_the_run(
 
 def test_a_cluster_without_room_is_told(cluster: Any, tmp_path: Path) -> None:
     with pytest.raises(BatchError, match="no room for a worker"):
-        list(run_ray(Sleeping(tmp_path), tasks("a"), Engine("ray", cores=99), lambda task: None))
+        list(
+            run_ray(
+                Sleeping(tmp_path), tasks("a"), EngineOptions("ray", cores=99), lambda task: None
+            )
+        )
 
 
 def command(tmp_path: Path, model_file: Path) -> subprocess.Popen[str]:
@@ -106,8 +113,10 @@ def test_a_killed_worker_costs_nothing_and_the_bytes_are_the_local_engines(
     write_scenes(tmp_path / "in", 24, size=200)
     process = command(tmp_path, model_file)
     found = wait_for(tmp_path / "ray", 5, process)
-    victim = max(found.values(), key=lambda record: record["finished"])["worker"]["pid"]
-    os.kill(victim, signal.SIGKILL)
+    victim = found["s00"]["worker"]["pid"]
+    while not list((tmp_path / "ray").glob(f".*.tif.geomask-*-{victim}-*")):
+        assert process.poll() is None
+    os.kill(victim, signal.SIGKILL)  # in the middle of a scene, which lies there half written
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
     assert "[24/24]" in stderr

@@ -140,7 +140,7 @@ def test_a_bad_option_exits_2(run: Run, line: str) -> None:
     assert "Usage:" in result.stderr
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_interrupt_leaves_what_a_rerun_completes(
     run: Run, tmp_path: Path, model_file: Path, workers: int
 ) -> None:
