@@ -19,7 +19,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-NAMES = ("startup", "decode", "predict", "vectorize", "networks", "settings", "peers")
+NAMES = ("startup", "decode", "predict", "vectorize", "networks", "settings", "peers", "batch")
 """Those that make what they need. The others score models on data: crossvalidate, model_tables,
 peer_masks, contact_sheet; seams takes a scene."""
 

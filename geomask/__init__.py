@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from geomask.version import __version__
 
 if TYPE_CHECKING:
+    from geomask.batch import BatchResult, SceneOptions, batch_status, find_scenes, run_batch
     from geomask.card import Card
     from geomask.checkpoint import Model, load_model, save_model
     from geomask.errors import GeomaskError, GeomaskWarning
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from geomask.vectors.vectorize import vectorize_mask
 
 _ROOMS = {
+    "BatchResult": "batch",
     "Card": "card",
     "Evaluation": "evaluation",
     "GeomaskError": "errors",
@@ -32,7 +34,10 @@ _ROOMS = {
     "Prediction": "predict",
     "Scene": "scene",
     "SceneInfo": "info",
+    "SceneOptions": "batch",
+    "batch_status": "batch",
     "evaluate": "evaluation",
+    "find_scenes": "batch",
     "list_models": "model_files",
     "load_model": "checkpoint",
     "open_mask": "mask",
@@ -40,6 +45,7 @@ _ROOMS = {
     "predict_scene": "predict",
     "rasterize": "vectors.rasterize",
     "rasterize_polygons": "vectors.rasterize",
+    "run_batch": "batch",
     "save_model": "checkpoint",
     "scene_info": "info",
     "vectorize_mask": "vectors.vectorize",
@@ -47,6 +53,7 @@ _ROOMS = {
 }
 
 __all__ = [
+    "BatchResult",
     "Card",
     "Evaluation",
     "GeomaskError",
@@ -55,8 +62,11 @@ __all__ = [
     "Prediction",
     "Scene",
     "SceneInfo",
+    "SceneOptions",
     "__version__",
+    "batch_status",
     "evaluate",
+    "find_scenes",
     "list_models",
     "load_model",
     "open_mask",
@@ -64,6 +74,7 @@ __all__ = [
     "predict_scene",
     "rasterize",
     "rasterize_polygons",
+    "run_batch",
     "save_model",
     "scene_info",
     "vectorize_mask",

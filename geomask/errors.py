@@ -37,5 +37,9 @@ class RecipeError(GeomaskError):
     """A recipe or a chip folder does not say what training needs."""
 
 
+class BatchError(GeomaskError):
+    """A batch cannot begin or go on: its list of scenes, its names, its workers."""
+
+
 class GeomaskWarning(UserWarning):
     """Something the user should know and may accept: an assumption made, and how to state it."""

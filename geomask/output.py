@@ -98,7 +98,7 @@ class Staged:
         self.target = Path(target)
         try:
             self._place = _place(self.target)
-            _sweep(self._place)
+            sweep(self._place.parent, self._place.name)
             self.folder, self._lock = _claim(self._place)
         except (OSError, RuntimeError) as error:
             raise OutputError(f"{self.target}: cannot write beside it: {_why(error)}") from error
@@ -265,15 +265,18 @@ def _lock(folder: Path) -> int | None:
     return file
 
 
-def _sweep(place: Path) -> None:
-    """Remove what killed runs left beside `place`: folders whose lock nobody holds."""
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Remove what killed runs left in a folder: staging folders whose lock nobody holds.
+
+    name: of the only target whose leftovers are meant; of any unless given.
+    """
     try:
-        beside = list(place.parent.iterdir())
+        beside = list(folder.iterdir())
     except OSError:
         return
     for path in beside:
         found = _FOLDER.fullmatch(path.name)
-        if found is None or found[1] != place.name or path.is_symlink():
+        if found is None or name not in (None, found[1]) or path.is_symlink():
             continue
         with suppress(OSError):
             lock = _lock(path)
@@ -281,7 +284,7 @@ def _sweep(place: Path) -> None:
                 continue
             # Under another name first, so that a run that has only just made this folder and
             # locks it a moment later sees that it is gone.
-            doomed = _hidden(place)
+            doomed = _hidden(folder / found[1])
             try:
                 path.rename(doomed)
             finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 import warnings
 import zlib
@@ -153,7 +154,8 @@ class RasterWriter:
             "compress": compress,
             "overview_resampling": layout.overview.name,
             "bigtiff": "if_safer",
-            "num_threads": "all_cpus",
+            # GDAL's own variable, which the workers of a batch set: they share the processor.
+            "num_threads": os.environ.get("GDAL_NUM_THREADS", "all_cpus"),
         }
         self._tags = layout.tags
         self._has_crs = bool(grid.crs)

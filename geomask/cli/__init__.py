@@ -16,6 +16,7 @@ from geomask.version import __version__
 
 COMMANDS = (
     "predict",
+    "batch",
     "info",
     "vectorize",
     "rasterize",

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +10,8 @@ import click
 from geomask.cli import options
 
 if TYPE_CHECKING:
-    from geomask.inference import Inference
+    from geomask.checkpoint import Model
+    from geomask.engine import Engine
     from geomask.predict import Prediction
     from geomask.vectors.options import PolygonOptions
     from geomask.vectors.writing import VectorSummary
@@ -104,25 +102,29 @@ class _Job:
 
     def __init__(self, given: dict[str, Any]) -> None:
         from geomask.pipeline import Outputs
+        from geomask.together import Request
 
         def take(*names: str) -> dict[str, Any]:
             return {name: given[name] for name in names}
 
-        self.polygons: PolygonOptions = given["polygons"]
-        if given["shp"] is None and self.polygons != type(self.polygons)():
+        polygons: PolygonOptions = given["polygons"]
+        if given["shp"] is None and polygons != type(polygons)():
             raise click.UsageError("options of polygons, --classes to --per-class, go with --shp")
-        self.path: str = given["scene"]
-        self.outputs = Outputs(given["out"], given["confidence"], given["probabilities"])
-        self.shp: Path | None = given["shp"]
-        self.overwrite: bool = given["overwrite"]
         self.quiet = given["quiet"] or given["as_json"]
         self.as_json: bool = given["as_json"]
         self.model: str = given["model"]
         self.device: str = given["device"]
-        self.stated = take("bands", "sensor", "scale", "offset", "nodata", "grid")
         self.engine = take("precision", "batch")
-        self.plan = take("patch", "margin", "resolution")
-        self.running = take("readers", "compress")
+        self.request = Request(
+            given["scene"],
+            Outputs(given["out"], given["confidence"], given["probabilities"]),
+            given["shp"],
+            stated=take("bands", "sensor", "scale", "offset", "nodata", "grid"),
+            plan=take("patch", "margin", "resolution"),
+            running=take("readers", "compress"),
+            drawn=polygons,
+            overwrite=given["overwrite"],
+        )
         self.started = time.perf_counter()
 
     @property
@@ -130,74 +132,41 @@ class _Job:
         """Since the command began."""
         return time.perf_counter() - self.started
 
-    @contextmanager
-    def prepared(self) -> Iterator[Inference]:
-        """Scene, model and patches, once no output and no option stands in the way."""
+    def load(self) -> tuple[Model, tuple[Engine, ...]]:
+        """The model on the devices."""
         from geomask.checkpoint import load_model
         from geomask.device import choose_devices
-        from geomask.inference import make_engines, prepare
-        from geomask.output import check_distinct
-        from geomask.pipeline import check_outputs
-        from geomask.scene import open_scene
-        from geomask.vectors.vectorize import check_vectors
+        from geomask.inference import make_engines
 
-        with open_scene(self.path, **self.stated) as scene:
-            check_outputs(self.outputs, scene, overwrite=self.overwrite)
-            devices = choose_devices(self.device)
-            model = load_model(self.model, devices[0])
-            if self.shp is not None:
-                plan = check_vectors(
-                    self.shp,
-                    scene.grid,
-                    model.card.class_table,
-                    self.polygons,
-                    overwrite=self.overwrite,
-                    inputs=scene.files,
-                )
-                check_distinct([*self.outputs.paths, *plan.files])
-            percent = self.outputs.need_percent
-            engines = make_engines(model, devices=devices, with_percent=percent, **self.engine)
-            yield prepare(scene, model, engines=engines, **self.plan)
+        devices = choose_devices(self.device)
+        model = load_model(self.model, devices[0])
+        percent = self.request.outputs.need_percent
+        return model, make_engines(model, devices=devices, with_percent=percent, **self.engine)
 
     def run(self) -> tuple[Prediction, VectorSummary | None]:
-        """Predict, and trace the finished mask; then all outputs come into place together."""
+        """Predict and trace, under a progress bar."""
         from geomask.cli.console import progress_bar
-        from geomask.predict import predicting
-        from geomask.vectors.vectorize import tracing
+        from geomask.together import predict_and_trace, preparing
 
-        with ExitStack() as stack:
-            inference = stack.enter_context(self.prepared())
-            with progress_bar(self.path, quiet=self.quiet) as progress:
-                finished = stack.enter_context(
-                    predicting(inference, self.outputs, progress=progress, **self.running)
-                )
-            if self.shp is None:
-                finished.commit()
-                return finished.prediction, None
-            traced = stack.enter_context(
-                tracing(
-                    finished.mask,
-                    self.shp,
-                    self.polygons,
-                    confidence=finished.confidence,
-                    overwrite=self.overwrite,
-                )
-            )
-            finished.commit()
-            traced.commit()
-            return finished.prediction, traced.summary
+        with (
+            preparing(self.request, self.load) as inference,
+            progress_bar(self.request.scene, quiet=self.quiet) as progress,
+        ):
+            return predict_and_trace(self.request, inference, progress)
 
     def describe(self) -> None:
         """Print what a run would read, apply and spend, and touch nothing."""
         from geomask.cli.console import megabytes, print_facts, print_json
         from geomask.estimate import estimate
+        from geomask.together import preparing
 
-        with self.prepared() as inference:
+        with preparing(self.request, self.load) as inference:
             about = estimate(inference)
         if self.as_json:
             print_json(about.to_json())
             return
-        targets = [*self.outputs.paths, *([] if self.shp is None else [self.shp])]
+        shp = self.request.polygons
+        targets = [*self.request.outputs.paths, *([] if shp is None else [shp])]
         resolution = about.resolution
         metres = "native pixels" if resolution is None else f"{resolution[0]:.4g} m"
         print_facts(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from geomask.scene.delivery import Delivery, find_delivery
-from geomask.scene.folder import open_folder
+from geomask.scene.delivery import Delivery, find_delivery, is_product_metadata
+from geomask.scene.folder import names_one_scene, open_folder
 from geomask.scene.geotiff import open_geotiff
 from geomask.scene.landsat import open_landsat
 from geomask.scene.liss4 import open_liss4
@@ -15,7 +15,7 @@ from geomask.scene.scene import Scene, SceneBand
 from geomask.scene.stac import open_stac
 from geomask.scene.stated import Stated
 
-__all__ = ["Scene", "SceneBand", "open_scene"]
+__all__ = ["Scene", "SceneBand", "is_product", "is_product_metadata", "open_scene"]
 
 _PRODUCTS: tuple[Callable[[Delivery, Stated], Scene | None], ...] = (
     open_safe,
@@ -62,3 +62,17 @@ def open_scene(
         if scene is not None:
             return scene
     return open_folder(delivery, stated)
+
+
+def is_product(folder: str | Path) -> bool:
+    """Whether a folder is one product, by its files' names; one that holds several is none.
+
+    Raises SceneError where its files cannot be listed, or are too many for a product.
+    """
+    delivery = find_delivery(str(folder))
+    if delivery is None:
+        return False
+    if Path(folder).suffix.lower() == ".safe":
+        return True
+    products = delivery.products
+    return len(products) == 1 if products else names_one_scene(delivery.names)

@@ -90,7 +90,7 @@ class Delivery:
         """The product whose metadata file has such a name: its own files, and that name; None
         where there is none. Raises SceneError, naming them, where there are several products, of
         whatever kind."""
-        every = [name for name in self.names if _METADATA.fullmatch(PurePosixPath(name).name)]
+        every = self.products
         found = [name for name in every if metadata.fullmatch(PurePosixPath(name).name)]
         if not found:
             return None
@@ -100,6 +100,11 @@ class Delivery:
         folder, _, name = found[0].rpartition("/")
         return self.within(folder), name
 
+    @property
+    def products(self) -> list[str]:
+        """Names of the metadata files in it, which stand for a product each."""
+        return [name for name in self.names if is_product_metadata(PurePosixPath(name).name)]
+
     def within(self, folder: str) -> Delivery:
         """What lies in one of its folders, under names relative to that."""
         if not folder:
@@ -107,6 +112,11 @@ class Delivery:
         start = f"{folder}/"
         names = tuple(name[len(start) :] for name in self.names if name.startswith(start))
         return replace(self, names=names, prefix=self.prefix + start)
+
+
+def is_product_metadata(name: str) -> bool:
+    """Whether a file so called, without folders, stands for the product that it lies in."""
+    return _METADATA.fullmatch(name) is not None
 
 
 def find_delivery(path: str) -> Delivery | None:
@@ -126,7 +136,7 @@ def find_delivery(path: str) -> Delivery | None:
         if place.suffix.lower() == ".zip" and place.is_file():
             # Absolute, since GDAL and Python must mean the same file from any thread.
             return Delivery(path, place.absolute(), True, tuple(_list_zip(path, place)))
-        if _METADATA.fullmatch(place.name) and place.is_file():
+        if is_product_metadata(place.name) and place.is_file():
             return Delivery(path, place.parent, False, tuple(_list_folder(path, place.parent)))
     except OSError as error:
         raise SceneError(f"{path}: cannot be read: {error.strerror}") from error

@@ -53,6 +53,16 @@ def open_folder(delivery: Delivery, stated: Stated) -> Scene:
     )
 
 
+def names_one_scene(names: Sequence[str]) -> bool:
+    """Whether two files or more, relative to their folder, are named as bands of one scene, and
+    none as another's."""
+    rasters = [name for name in names if _RASTER.fullmatch(name)]
+    try:
+        return len(_named_bands("", rasters, _sensor_of(rasters))) > 1
+    except BandError:
+        return False
+
+
 def _packed(names: Sequence[str]) -> str:
     """The folder that a zip's files were packed with, "" for none."""
     folders = [posixpath.dirname(name) for name in names]

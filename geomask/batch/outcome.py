@@ -1,0 +1,75 @@
+"""What is said of a scene when it is over: its results, or why there are none."""
+
+from __future__ import annotations
+
+import os
+import socket
+import traceback
+from dataclasses import replace
+from typing import Any
+
+from geomask.batch.footprint import footprint
+from geomask.batch.record import Record, write_record
+from geomask.batch.task import Order, Task
+from geomask.engine import Engine
+from geomask.errors import GeomaskError, OutputError
+from geomask.inference import Inference
+from geomask.predict import Prediction
+
+
+def saved(order: Order, task: Task, record: Record) -> Record:
+    """The record, on the disk; where that fails, that it failed: then the scene is not done."""
+    try:
+        write_record(record, order.places)
+    except OutputError as error:
+        return record if not record.done else failed(order, task, error)
+    return record
+
+
+def failed(order: Order, task: Task, error: Exception) -> Record:
+    """The record of a scene that an error ended; a traceback is in it where the error was none
+    that geomask raises on purpose."""
+    record = order.failed(task, type(error).__name__, str(error) or type(error).__name__)
+    if isinstance(error, GeomaskError):
+        return record
+    text = "".join(traceback.format_exception(error))
+    return replace(record, error={**(record.error or {}), "traceback": text})
+
+
+def results(prediction: Prediction) -> dict[str, Any]:
+    """What a record takes from a prediction."""
+    return {
+        "pixels": prediction.pixels,
+        "percent": prediction.percent,
+        "peak_memory": prediction.peak_memory,
+    }
+
+
+def known_of(inference: Inference) -> dict[str, Any]:
+    """What the summaries need to know of a scene, so that they open no raster."""
+    grid, card = inference.scene.grid, inference.model.card
+    return {
+        "footprint": footprint(grid),
+        "grid": {
+            "crs": None if grid.crs is None else grid.crs.to_wkt(),
+            "epsg": None if grid.crs is None else grid.crs.to_epsg(),
+            "transform": list(grid.transform)[:6],
+            "width": grid.width,
+            "height": grid.height,
+        },
+        "classes": tuple(
+            {"code": item.code, "name": item.name, "color": list(item.color)}
+            for item in card.class_table
+        ),
+        "acquisition": inference.scene.acquisition.known(),
+    }
+
+
+def worker_of(engines: tuple[Engine, ...]) -> dict[str, Any]:
+    """This process, as a record names it."""
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "device": ", ".join(str(engine.device) for engine in engines),
+        "precision": str(engines[0].dtype).removeprefix("torch."),
+    }

@@ -1,0 +1,207 @@
+"""The record of one scene: what was done with what, and whether that still holds.
+
+A record is written when every output is in place and on the disk, so a scene is done where a
+record says so, what it was made of and how it was made agree with what is asked, and the outputs
+are there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+from geomask.batch.places import Places
+from geomask.errors import OutputError
+from geomask.output import Staged
+from geomask.version import __version__
+
+DONE, FAILED = "done", "failed"
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A file by what the file system says of it.
+
+    size: bytes. mtime_ns: nanoseconds. None for what is no local file: it counts as unchanged.
+    """
+
+    path: str
+    size: int | None = None
+    mtime_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """An output. path: relative to the output folder. size: bytes."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of one scene.
+
+    status: "done" or "failed". scene: as it was opened. name: of its outputs. inputs: every file
+    it draws on, as it was before it was read. model: name and sha256. options: those that decide
+    what comes out. outputs: all files. pixels, percent: by class. polygons: by class, None where
+    none were asked for. seconds: by stage, and "total". peak_memory: bytes, of the process until
+    then. attempts: how often it was begun in this run. warnings: as texts. error: kind, message,
+    and a traceback where it was no error that geomask raises on purpose; None when done.
+    footprint: GeoJSON, WGS 84, None without a CRS. grid: crs as WKT, epsg
+    where it has such a number, transform, width, height.
+    classes: code, name and colour of each. acquisition: what the product says of it. worker: who
+    did it. run: identifies the batch run. started, finished: seconds since 1970.
+    """
+
+    status: str
+    scene: str
+    name: str
+    inputs: tuple[Fingerprint, ...] = ()
+    model: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    outputs: tuple[Written, ...] = ()
+    pixels: Mapping[str, int] = field(default_factory=dict)
+    percent: Mapping[str, float] = field(default_factory=dict)
+    polygons: Mapping[str, int] | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_memory: int | None = None
+    attempts: int = 1
+    warnings: tuple[str, ...] = ()
+    error: Mapping[str, str] | None = None
+    footprint: Mapping[str, Any] | None = None
+    grid: Mapping[str, Any] | None = None
+    classes: tuple[Mapping[str, Any], ...] = ()
+    acquisition: Mapping[str, Any] = field(default_factory=dict)
+    worker: Mapping[str, Any] = field(default_factory=dict)
+    run: str = ""
+    started: float = 0.0
+    finished: float = 0.0
+    geomask: str = __version__
+
+    @property
+    def done(self) -> bool:
+        """Whether its outputs are complete."""
+        return self.status == DONE
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, in one line; empty when done."""
+        return "" if self.error is None else " ".join(self.error["message"].split())
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """A record of `to_json`. Raises TypeError or KeyError for anything else."""
+        record = cls(**value)
+        return replace(
+            record,
+            inputs=tuple(Fingerprint(**item) for item in value["inputs"]),
+            outputs=tuple(Written(**item) for item in value["outputs"]),
+            warnings=tuple(value["warnings"]),
+            classes=tuple(value["classes"]),
+        )
+
+
+def fingerprints(files: Iterable[str]) -> tuple[Fingerprint, ...]:
+    """What the file system says of files now; of a URL nothing."""
+    return tuple(_fingerprint(path) for path in files)
+
+
+def _fingerprint(path: str) -> Fingerprint:
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return Fingerprint(path)
+    return Fingerprint(path, found.st_size, found.st_mtime_ns)
+
+
+def still_holds(
+    record: Record,
+    places: Places,
+    *,
+    scene: str,
+    model_sha256: str,
+    options: Mapping[str, Any],
+) -> bool:
+    """Whether a scene need not be done again: done from these inputs with these options, and
+    every output there, of the size that it had."""
+    return (
+        record.done
+        and record.scene == scene
+        and record.model.get("sha256") == model_sha256
+        and dict(record.options) == dict(options)
+        and all(_fingerprint(item.path) == item for item in record.inputs)
+        and all(_size(places.root / item.path) == item.size for item in record.outputs)
+    )
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def written(paths: Iterable[Path], places: Places) -> tuple[Written, ...]:
+    """Outputs as a record names them, those that are there, once their names are on the disk."""
+    found = [(path, size) for path in paths if (size := _size(path)) is not None]
+    for folder in {path.parent for path, _ in found}:
+        _sync_folder(folder)
+    return tuple(Written(places.relative(path), size) for path, size in found)
+
+
+def write_record(record: Record, places: Places) -> None:
+    """Put a record in its place and on the disk. Raises OutputError."""
+    path = places.record(record.name)
+    text = json.dumps(record.to_json(), indent=1)
+    with Staged(path) as staged:
+        try:
+            staged.path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(
+                f"{path}: the record could not be written: {error.strerror} (is the disk full?)"
+            ) from error
+        staged.commit()
+    _sync_folder(path.parent)
+
+
+def read_record(path: Path) -> Record | None:
+    """The record in a file; None where there is none, or it is damaged."""
+    try:
+        return Record.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def forget(record: Record, places: Places) -> None:
+    """Remove a record, since its outputs are about to be replaced."""
+    with suppress(OSError):
+        places.record(record.name).unlink()
+        _sync_folder(places.records)
+
+
+def read_records(places: Places) -> Iterator[Record]:
+    """Every record of a folder that can be read, by name."""
+    for path in sorted(places.records.glob("*.json")):
+        record = read_record(path)
+        if record is not None and record.name == path.stem:
+            yield record
+
+
+def _sync_folder(folder: Path) -> None:
+    """Ask the disk to have the names in a folder; not every system can open one."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,95 @@
+"""One scene to its mask and its polygons, which come into place together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from geomask.checkpoint import Model
+from geomask.engine import Engine
+from geomask.inference import Inference, prepare
+from geomask.output import check_distinct
+from geomask.pipeline import Outputs, check_outputs
+from geomask.predict import Prediction, Progress, predicting
+from geomask.scene import open_scene
+from geomask.vectors.options import PolygonOptions
+from geomask.vectors.vectorize import check_vectors, tracing
+from geomask.vectors.writing import VectorSummary
+
+Load = Callable[[], tuple[Model, tuple[Engine, ...]]]
+"""Gives the model and its engines: loads them, or has them."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of one scene.
+
+    scene: a path for `open_scene`. outputs: the rasters. polygons: their file, None for none.
+    Options by who takes them: stated, `open_scene`; plan, `prepare`; running, `predicting`;
+    drawn, what polygons are like. overwrite: replace outputs.
+    """
+
+    scene: str
+    outputs: Outputs
+    polygons: Path | None = None
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    running: Mapping[str, Any] = field(default_factory=dict)
+    drawn: PolygonOptions = field(default_factory=PolygonOptions)
+    overwrite: bool = False
+
+
+@contextmanager
+def preparing(request: Request, load: Load) -> Iterator[Inference]:
+    """Scene, model and patches, once no output and no option stands in the way.
+
+    load is called when the outputs have been checked. Raises GeomaskError.
+    """
+    with open_scene(request.scene, **request.stated) as scene:
+        check_outputs(request.outputs, scene, overwrite=request.overwrite)
+        model, engines = load()
+        if request.polygons is not None:
+            plan = check_vectors(
+                request.polygons,
+                scene.grid,
+                model.card.class_table,
+                request.drawn,
+                overwrite=request.overwrite,
+                inputs=scene.files,
+            )
+            check_distinct([*request.outputs.paths, *plan.files])
+        yield prepare(scene, model, engines=engines, **request.plan)
+
+
+def predict_and_trace(
+    request: Request,
+    inference: Inference,
+    progress: Callable[[Progress], None] | None = None,
+) -> tuple[Prediction, VectorSummary | None]:
+    """Predict, and trace the finished mask; then all outputs come into place together.
+
+    inference: what `preparing` gave for this request. Raises GeomaskError; then no output was
+    touched.
+    """
+    with ExitStack() as stack:
+        finished = stack.enter_context(
+            predicting(inference, request.outputs, progress=progress, **request.running)
+        )
+        if request.polygons is None:
+            finished.commit()
+            return finished.prediction, None
+        traced = stack.enter_context(
+            tracing(
+                finished.mask,
+                request.polygons,
+                request.drawn,
+                confidence=finished.confidence,
+                overwrite=request.overwrite,
+            )
+        )
+        finished.commit()
+        traced.commit()
+        return finished.prediction, traced.summary
