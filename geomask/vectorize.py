@@ -30,6 +30,7 @@ from geomask.layer import PARQUET, WGS84, Features, Layer, check_format
 from geomask.mask import MaskReader, Origin, open_confidence, open_mask
 from geomask.output import Staged, check_distinct, check_output
 from geomask.placing import Placing, read_crs
+from geomask.styles import STYLE, check_style, style_path, style_text
 
 if TYPE_CHECKING:
     from geomask.layer_parquet import ParquetLayer
@@ -84,6 +85,7 @@ def vectorize_mask(
     confidence: str | Path | None = None,
     crs: str | None = None,
     per_class: bool = False,
+    style: bool = True,
     overwrite: bool = False,
 ) -> VectorSummary:
     """Write the connected components of a mask's classes as polygons with holes.
@@ -99,6 +101,7 @@ def vectorize_mask(
     crs: of the polygons, as in "EPSG:4326"; the mask's unless given, and WGS 84 for .geojson.
         Edges are given more vertices where they bend there. Areas stay those on the ground.
     per_class: one file per class, `clouds.shp` -> `clouds_cloud.shp`, `clouds_shadow.shp`, ...
+    style: also write QGIS's beside each file, `clouds.qml`.
 
     Fields: `class_id` (mask code), `class` (name), `area_m2` and `perim_m` (`areas.py`; null
     without a CRS), `conf` and `conf_min` (mean and least percent over the component's known pixels;
@@ -116,6 +119,7 @@ def vectorize_mask(
         confidence=confidence,
         crs=crs,
         per_class=per_class,
+        style=style,
         overwrite=overwrite,
     ) as traced:
         traced.commit()
@@ -133,6 +137,7 @@ def tracing(
     confidence: str | Path | None = None,
     crs: str | None = None,
     per_class: bool = False,
+    style: bool = True,
     overwrite: bool = False,
 ) -> Iterator[Traced]:
     """As `vectorize_mask`, but nothing is in place until `Traced.commit`, and gone without it.
@@ -152,6 +157,7 @@ def tracing(
             min_area=min_area,
             crs=crs,
             per_class=per_class,
+            style=style,
             overwrite=overwrite,
             inputs=[mask] if confidence is None else [mask, confidence],
         )
@@ -170,6 +176,11 @@ def tracing(
             reader.origin,
             multi=connectivity == 8,
         )
+        if style:
+            for item, shown in zip(staged, files.values(), strict=True):
+                # QGIS gives a mask of the same name the same file.
+                same = style_path(item.target) == style_path(reader.path)
+                item.write_extra(STYLE, style_text(reader.classes if same else None, shown))
         sources.close()  # the mask may now be moved
         yield Traced(summary, staged)
 
@@ -183,6 +194,7 @@ def check_vectors(
     min_area: float = 0.0,
     crs: str | None = None,
     per_class: bool = False,
+    style: bool = True,
     overwrite: bool = False,
     inputs: Sequence[str | Path] = (),
 ) -> dict[Path, tuple[MaskClass, ...]]:
@@ -204,6 +216,8 @@ def check_vectors(
     check_distinct(files)
     for path in files:
         check_output(path, overwrite=overwrite, inputs=inputs)
+        if style:
+            check_style(path, overwrite=overwrite)
     return files
 
 

@@ -58,6 +58,11 @@ def _set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 
 
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+style_option = click.option(
+    "--style/--no-style",
+    default=True,
+    help="Write QGIS's style (.qml) beside mask and polygons. [default: style]",
+)
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress and no table.")
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."

@@ -84,6 +84,7 @@ POLYGON_OPTIONS = {
 @options.connectivity_option
 @options.crs_option
 @options.per_class_option
+@options.style_option
 @options.overwrite_option
 @click.option("--dry-run", is_flag=True, help="Say what would be read, applied and spent; stop.")
 @options.json_option
@@ -127,7 +128,9 @@ class _Job:
         if given["shp"] is None and any(given[name] for name in POLYGON_OPTIONS):
             raise click.UsageError(f"{', '.join(POLYGON_OPTIONS.values())} go with --shp")
         self.path: str = given["scene"]
-        self.outputs = Outputs(given["out"], given["confidence"], given["probabilities"])
+        self.outputs = Outputs(
+            given["out"], given["confidence"], given["probabilities"], given["style"]
+        )
         self.shp: Path | None = given["shp"]
         self.overwrite: bool = given["overwrite"]
         self.quiet = given["quiet"] or given["as_json"]
@@ -138,7 +141,7 @@ class _Job:
         self.engine = take("precision", "batch")
         self.plan = take("patch", "margin", "resolution")
         self.running = take("readers", "compress")
-        self.wanted = take("classes", "min_area", "crs", "per_class")
+        self.wanted = take("classes", "min_area", "crs", "per_class", "style")
         self.connectivity: Literal[4, 8] = given["connectivity"]
         self.started = time.perf_counter()
 

@@ -19,6 +19,7 @@ from geomask.cli import options
 @options.connectivity_option
 @options.crs_option
 @options.per_class_option
+@options.style_option
 @options.overwrite_option
 @options.json_option
 @options.quiet_option
