@@ -87,6 +87,12 @@ POLYGON_OPTIONS = {
 @options.style_option
 @options.overwrite_option
 @click.option("--dry-run", is_flag=True, help="Say what would be read, applied and spent; stop.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "lines"]),
+    default="auto",
+    help="lines: percents as lines on standard error, for programs. [default: a bar on terminals]",
+)
 @options.json_option
 @options.quiet_option
 @options.debug_option
@@ -135,6 +141,7 @@ class _Job:
         self.overwrite: bool = given["overwrite"]
         self.quiet = given["quiet"] or given["as_json"]
         self.as_json: bool = given["as_json"]
+        self.lines: bool = given["progress"] == "lines"
         self.model: str = given["model"]
         self.device: str = given["device"]
         self.stated = take("bands", "sensor", "scale", "offset", "nodata", "grid")
@@ -187,7 +194,7 @@ class _Job:
 
         with ExitStack() as stack:
             inference = stack.enter_context(self.prepared())
-            with progress_bar(self.path, quiet=self.quiet) as progress:
+            with progress_bar(self.path, quiet=self.quiet, lines=self.lines) as progress:
                 finished = stack.enter_context(
                     predicting(inference, self.outputs, progress=progress, **self.running)
                 )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 SCRIPTS = Path(__file__).parent / "scripts"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.tif"
@@ -65,6 +68,37 @@ def in_qgis(tmp_path_factory: pytest.TempPathFactory) -> Run:
         return json.loads(done.stdout.splitlines()[-1])
 
     return run
+
+
+Window = Callable[..., Any]
+
+
+@pytest.fixture
+def window(tmp_path: Path) -> Window:
+    """Opens QGIS's own window on files, runs a script of `scripts/` in it, which pictures it and
+    leaves, and gives back the JSON that the script wrote."""
+    if shutil.which("qgis") is None or shutil.which("xvfb-run") is None:
+        pytest.skip("no QGIS here, or no screen to show it on (apt-get install qgis xvfb xauth)")
+
+    def show(script: str, picture: Path, *opened: Path, profiles: Path | None = None) -> Any:
+        told = tmp_path / "told.json"
+        screen = environment(tmp_path / "home")
+        del screen["QT_QPA_PLATFORM"]
+        screen |= {"GEOMASK_WINDOW": str(picture), "GEOMASK_TOLD": str(told)}
+        how = ["--noplugins"] if profiles is None else ["--profiles-path", str(profiles)]
+        command = ["xvfb-run", "-a", "-s", "-screen 0 1280x800x24", "qgis", "--nologo", *how]
+        command += ["--noversioncheck", "--code", str(SCRIPTS / script), *map(str, opened)]
+        shown = subprocess.Popen(command, env=screen, start_new_session=True)
+        try:
+            assert shown.wait(120) == 0
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shown.pid, signal.SIGKILL)
+        with Image.open(picture) as image:
+            assert len(image.getcolors(2**24) or ()) > 100
+        return json.loads(told.read_text())
+
+    return show
 
 
 @pytest.fixture(scope="session")

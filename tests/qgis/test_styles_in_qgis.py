@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ from scipy import ndimage
 
 from geomask.classes import DEFAULT_CLASSES
 from geomask.mask import open_mask
-from tests.qgis.conftest import EXAMPLE, SCRIPTS, Run, environment
+from tests.qgis.conftest import EXAMPLE, Run, Window
 
 pytestmark = pytest.mark.qgis
 
@@ -37,11 +34,9 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(in_qgis: Run, results: Path, pictures: Path, tmp_path_factory: Any) -> Seen:
-    paths = [
-        pictures / "qgis-map.png",
-        *(tmp_path_factory.mktemp("seen") / name for name in ("mask.png", "fill.png")),
-    ]
+def seen(in_qgis: Run, results: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    folder = tmp_path_factory.mktemp("seen")
+    paths = [folder / name for name in ("map.png", "mask.png", "fill.png")]
     polygons = [results / f"clouds.{suffix}" for suffix in ("shp", "gpkg", "fgb", "geojson")]
     facts = in_qgis("look.py", EXAMPLE, results / "mask.tif", *paths, *polygons)
     return Seen(facts, *(np.array(Image.open(path).convert("RGB")) for path in paths))
@@ -128,27 +123,12 @@ def test_the_scene_shows_through(seen: Seen, codes: np.ndarray) -> None:
 
 
 def test_files_that_are_dropped_into_the_window_are_styled(
-    in_qgis: Run, results: Path, pictures: Path, tmp_path: Path
+    window: Window, results: Path, pictures: Path
 ) -> None:
-    """As on the command line, which is the same to QGIS; its window goes to docs/."""
-    if shutil.which("xvfb-run") is None or shutil.which("qgis") is None:
-        pytest.skip("no screen that is none (apt-get install xvfb xauth qgis)")
-    window = pictures / "qgis-window.jpg"
-    names = {"GEOMASK_WINDOW": str(window), "GEOMASK_TOLD": str(tmp_path / "told.json")}
-    screen = environment(tmp_path / "home")
-    del screen["QT_QPA_PLATFORM"]
-    screened = ["xvfb-run", "-a", "-s", "-screen 0 1280x800x24", "qgis"]
-    quiet = ["--nologo", "--noversioncheck", "--noplugins", "--code", SCRIPTS / "window.py"]
-    subprocess.run(
-        [*screened, *quiet, EXAMPLE, results / "mask.tif", results / "clouds.shp"],
-        env=screen | names,
-        timeout=120,
-        check=True,
-    )
-    assert json.loads((tmp_path / "told.json").read_text()) == {
+    """As on the command line, which is the same to QGIS."""
+    files = [EXAMPLE, results / "mask.tif", results / "clouds.shp"]
+    assert window("window.py", pictures / "qgis-window.jpg", *files) == {
         "scene": [True, "multibandcolor"],
         "mask": [True, "paletted"],
         "clouds": [False, "categorizedSymbol"],
     }
-    with Image.open(window) as picture:
-        assert len(picture.getcolors(2**24) or ()) > 1000

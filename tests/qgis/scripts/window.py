@@ -7,6 +7,8 @@ polygons are seen over the scene; nothing else is touched.
 
 import json
 import os
+import sys
+import traceback
 from pathlib import Path
 
 from qgis.core import QgsContrastEnhancement, QgsProject, QgsRasterLayer
@@ -59,4 +61,11 @@ def picture():
     os._exit(0)  # asked to close, QGIS would ask whether to save the project
 
 
+def fail(*error):
+    traceback.print_exception(*error)
+    sys.stderr.flush()
+    os._exit(1)
+
+
+sys.excepthook = fail  # in place of QGIS's, which waits for somebody to read it
 QTimer.singleShot(2000, arrange)
