@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from geomask.mask import open_mask
     from geomask.model_files import list_models
     from geomask.predict import Prediction, predict_scene
+    from geomask.quicklook import write_quicklook
     from geomask.scene import Scene, open_scene
     from geomask.vectorize import rasterize, vectorize_mask
+    from geomask.view import write_view
 
 _ROOMS = {
     "Card": "card",
@@ -42,6 +44,8 @@ _ROOMS = {
     "scene_info": "info",
     "vectorize_mask": "vectorize",
     "write_evaluation": "evaluation",
+    "write_quicklook": "quicklook",
+    "write_view": "view",
 }
 
 __all__ = [
@@ -65,6 +69,8 @@ __all__ = [
     "scene_info",
     "vectorize_mask",
     "write_evaluation",
+    "write_quicklook",
+    "write_view",
 ]
 
 

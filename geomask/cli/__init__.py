@@ -14,7 +14,17 @@ import click
 from geomask.errors import GeomaskError, GeomaskWarning
 from geomask.version import __version__
 
-COMMANDS = ("predict", "info", "vectorize", "models", "recipes", "data", "train", "evaluate")
+COMMANDS = (
+    "predict",
+    "info",
+    "vectorize",
+    "view",
+    "models",
+    "recipes",
+    "data",
+    "train",
+    "evaluate",
+)
 DEBUG = "geomask.debug"
 """Key of the context's `meta` that `--debug` sets."""
 

@@ -33,6 +33,7 @@ POLYGON_OPTIONS = {
 @options.path_option("--shp", help="Also write polygons here (.shp or .gpkg).")
 @options.path_option("--confidence", help="Also write the chosen class's percent here.")
 @options.path_option("--probabilities", help="Also write every class's percent here.")
+@options.path_option("--quicklook", help="Also draw the mask over the scene here, a PNG.")
 @options.model_option
 @options.bands_option
 @options.sensor_option
@@ -138,6 +139,7 @@ class _Job:
             given["out"], given["confidence"], given["probabilities"], given["style"]
         )
         self.shp: Path | None = given["shp"]
+        self.quicklook: Path | None = given["quicklook"]
         self.overwrite: bool = given["overwrite"]
         self.quiet = given["quiet"] or given["as_json"]
         self.as_json: bool = given["as_json"]
@@ -165,11 +167,14 @@ class _Job:
         from geomask.inference import make_engines, prepare
         from geomask.output import check_distinct
         from geomask.pipeline import check_outputs
+        from geomask.quicklook import check_quicklook
         from geomask.scene import open_scene
         from geomask.vectorize import check_vectors
 
         with open_scene(self.path, **self.stated) as scene:
             check_outputs(self.outputs, scene, overwrite=self.overwrite)
+            if self.quicklook is not None:
+                check_quicklook(self.quicklook, overwrite=self.overwrite, inputs=scene.files)
             devices = choose_devices(self.device)
             model = load_model(self.model, devices[0])
             if self.shp is not None:
@@ -190,6 +195,7 @@ class _Job:
         """Predict, and trace the finished mask; then all outputs come into place together."""
         from geomask.cli.console import progress_bar
         from geomask.predict import predicting
+        from geomask.quicklook import drawing
         from geomask.vectorize import tracing
 
         with ExitStack() as stack:
@@ -198,22 +204,26 @@ class _Job:
                 finished = stack.enter_context(
                     predicting(inference, self.outputs, progress=progress, **self.running)
                 )
-            if self.shp is None:
-                finished.commit()
-                return finished.prediction, None
-            traced = stack.enter_context(
-                tracing(
-                    finished.mask,
-                    self.shp,
-                    confidence=finished.confidence,
-                    connectivity=self.connectivity,
-                    overwrite=self.overwrite,
-                    **self.wanted,
+            commits, summary = [finished.commit], None
+            if self.shp is not None:
+                traced = stack.enter_context(
+                    tracing(
+                        finished.mask,
+                        self.shp,
+                        confidence=finished.confidence,
+                        connectivity=self.connectivity,
+                        overwrite=self.overwrite,
+                        **self.wanted,
+                    )
                 )
-            )
-            finished.commit()
-            traced.commit()
-            return finished.prediction, traced.summary
+                commits.append(traced.commit)
+                summary = traced.summary
+            if self.quicklook is not None:
+                picture = drawing(inference.scene, finished.mask, self.quicklook)
+                commits.append(stack.enter_context(picture).commit)
+            for commit in commits:
+                commit()
+            return finished.prediction, summary
 
     def describe(self) -> None:
         """Print what a run would read, apply and spend, and touch nothing."""
@@ -225,7 +235,8 @@ class _Job:
         if self.as_json:
             print_json(about.to_json())
             return
-        targets = [*self.outputs.paths, *([] if self.shp is None else [self.shp])]
+        others = [path for path in (self.shp, self.quicklook) if path is not None]
+        targets = [*self.outputs.paths, *others]
         resolution = about.resolution
         metres = "native pixels" if resolution is None else f"{resolution[0]:.4g} m"
         print_facts(

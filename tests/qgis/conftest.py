@@ -18,7 +18,6 @@ import pytest
 from PIL import Image
 
 SCRIPTS = Path(__file__).parent / "scripts"
-EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.tif"
 
 Run = Callable[..., Any]
 
@@ -102,14 +101,21 @@ def window(tmp_path: Path) -> Window:
 
 
 @pytest.fixture(scope="session")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example scene where QGIS may write its statistics beside it."""
+    source = Path(__file__).parents[2] / "examples" / "scene.tif"
+    return shutil.copy(source, tmp_path_factory.mktemp("example") / "scene.tif")
+
+
+@pytest.fixture(scope="session")
+def results(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what `geomask predict` makes of the example: mask.tif, clouds.shp, …"""
     folder = tmp_path_factory.mktemp("results")
     program = Path(sys.executable).with_name("geomask")
     for suffix in ("shp", "gpkg", "fgb", "geojson"):
         out = ["--shp", folder / f"clouds.{suffix}", "--quiet", "--overwrite"]
         if suffix == "shp":
-            command = [program, "predict", EXAMPLE, "--out", folder / "mask.tif", *out]
+            command = [program, "predict", example, "--out", folder / "mask.tif", *out]
         else:
             command = [program, "vectorize", folder / "mask.tif", *out[1:]]
         subprocess.run(command, check=True)

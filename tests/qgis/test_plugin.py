@@ -21,7 +21,7 @@ from geomask.qgis import process
 from geomask.qgis.__main__ import PARTS, PLUGIN, main, pack
 from geomask.version import __version__
 from tests.conftest import random_dn, write_scene
-from tests.qgis.conftest import EXAMPLE, Run, Window
+from tests.qgis.conftest import Run, Window
 
 PROGRAM = Path(sys.executable).with_name("geomask")
 SOURCE = Path(process.__file__).parent
@@ -175,9 +175,11 @@ time.sleep(60)
 class TestInQgis:
     """From the zip to layers."""
 
-    def test_it_makes_styled_layers(self, in_qgis: Run, archive: Path, tmp_path: Path) -> None:
+    def test_it_makes_styled_layers(
+        self, in_qgis: Run, archive: Path, example: Path, tmp_path: Path
+    ) -> None:
         mask, polygons = tmp_path / "m.tif", tmp_path / "c.gpkg"
-        given = {"SCENE": str(EXAMPLE), "MASK": str(mask), "POLYGONS": str(polygons)}
+        given = {"SCENE": str(example), "MASK": str(mask), "POLYGONS": str(polygons)}
         given |= {"CLASSES": "cloud", "OPTIONS": "--patch 512"}
         told = in_qgis("plugin.py", archive, PROGRAM, json.dumps(given))
         assert "error" not in told, told
@@ -213,16 +215,16 @@ class TestInQgis:
         assert told["percents"][-1] == 100
 
     def test_geomasks_own_words_say_what_is_wrong(
-        self, in_qgis: Run, archive: Path, tmp_path: Path
+        self, in_qgis: Run, archive: Path, example: Path, tmp_path: Path
     ) -> None:
-        given = {"SCENE": str(EXAMPLE), "MASK": str(tmp_path / "m.tif"), "MODEL": "absent"}
+        given = {"SCENE": str(example), "MASK": str(tmp_path / "m.tif"), "MODEL": "absent"}
         told = in_qgis("plugin.py", archive, PROGRAM, json.dumps(given))
         assert "absent" in told["error"]
         assert "layers" not in told
         assert list(tmp_path.glob("*.tif")) == []
 
     def test_it_has_a_dialog_in_the_window(
-        self, window: Window, archive: Path, pictures: Path, tmp_path: Path
+        self, window: Window, archive: Path, example: Path, pictures: Path, tmp_path: Path
     ) -> None:
         profile = tmp_path / "profiles" / "default"
         (profile / "QGIS").mkdir(parents=True)
@@ -230,7 +232,7 @@ class TestInQgis:
         (profile / "QGIS" / "QGIS3.ini").write_text(enabled)
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(profile / "python" / "plugins")
-        told = window("dialog.py", pictures / "qgis-plugin.jpg", EXAMPLE, profiles=tmp_path)
+        told = window("dialog.py", pictures / "qgis-plugin.jpg", example, profiles=tmp_path)
         assert told["active"]
         assert told["title"] == "Cloud mask (geomask)"
         assert told["algorithms"] == ["geomask:cloudmask"]
@@ -251,9 +253,9 @@ class TestInQgis:
         assert list(out.iterdir()) == []
 
     def test_a_program_that_is_not_there_is_said_before(
-        self, in_qgis: Run, archive: Path, tmp_path: Path
+        self, in_qgis: Run, archive: Path, example: Path, tmp_path: Path
     ) -> None:
-        given = {"SCENE": str(EXAMPLE), "MASK": str(tmp_path / "m.tif")}
+        given = {"SCENE": str(example), "MASK": str(tmp_path / "m.tif")}
         told = in_qgis("plugin.py", archive, "", json.dumps(given))
         assert told["executable"] is False
         assert "geomask was not found" in told["error"]

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from geomask.classes import DEFAULT_CLASSES
 from geomask.mask import open_mask
-from tests.qgis.conftest import EXAMPLE, Run, Window
+from tests.qgis.conftest import Run, Window
 
 pytestmark = pytest.mark.qgis
 
@@ -34,11 +34,13 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(in_qgis: Run, results: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+def seen(
+    in_qgis: Run, example: Path, results: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Seen:
     folder = tmp_path_factory.mktemp("seen")
     paths = [folder / name for name in ("map.png", "mask.png", "fill.png")]
     polygons = [results / f"clouds.{suffix}" for suffix in ("shp", "gpkg", "fgb", "geojson")]
-    facts = in_qgis("look.py", EXAMPLE, results / "mask.tif", *paths, *polygons)
+    facts = in_qgis("look.py", example, results / "mask.tif", *paths, *polygons)
     return Seen(facts, *(np.array(Image.open(path).convert("RGB")) for path in paths))
 
 
@@ -69,8 +71,8 @@ def test_polygons_of_every_format_show_theirs(seen: Seen) -> None:
         }
 
 
-def test_both_lie_where_the_scene_does(seen: Seen, results: Path) -> None:
-    with rasterio.open(EXAMPLE) as scene:
+def test_both_lie_where_the_scene_does(seen: Seen, example: Path) -> None:
+    with rasterio.open(example) as scene:
         crs, bounds = scene.crs.to_string(), list(scene.bounds)
     mask, (shapefile, geopackage, flatgeobuf, geojson) = seen.facts["mask"], seen.facts["polygons"]
     assert mask["crs"] == crs
@@ -123,10 +125,10 @@ def test_the_scene_shows_through(seen: Seen, codes: np.ndarray) -> None:
 
 
 def test_files_that_are_dropped_into_the_window_are_styled(
-    window: Window, results: Path, pictures: Path
+    window: Window, example: Path, results: Path, pictures: Path
 ) -> None:
     """As on the command line, which is the same to QGIS."""
-    files = [EXAMPLE, results / "mask.tif", results / "clouds.shp"]
+    files = [example, results / "mask.tif", results / "clouds.shp"]
     assert window("window.py", pictures / "qgis-window.jpg", *files) == {
         "scene": [True, "multibandcolor"],
         "mask": [True, "paletted"],
