@@ -20,8 +20,8 @@ from geomask.pictures import inline
 from geomask.scene import Scene, open_scene
 
 SIDE = 1600
-"""Pixels of the longer side, at most: of pure noise they make a page of 5 MB, of a real scene one
-of about 1 MB."""
+"""Pixels of the longer side, at most: of pure noise they make a page of 3.3 MB, of a scene one
+of one or two."""
 
 
 def write_view(

@@ -182,7 +182,7 @@ class TestPage:
             metres=None,
             grid=Grid(None, TRANSFORM, side, side),
         )
-        assert len(view_html(noise)) < 6 * MEGABYTE
+        assert len(view_html(noise)) < 4 * MEGABYTE
 
     def test_any_class_table_will_do(self, scene: Path, tmp_path: Path) -> None:
         table = ClassTable((MaskClass(0, "clear", (0, 0, 0)), MaskClass(9, "nuée", (1, 2, 3))))
