@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from geomask.mask import open_mask
     from geomask.model_files import list_models
     from geomask.predict import Prediction, predict_scene
+    from geomask.quicklook import write_quicklook
     from geomask.scene import Scene, open_scene
     from geomask.vectors.rasterize import rasterize, rasterize_polygons
     from geomask.vectors.vectorize import vectorize_mask
+    from geomask.view import write_view
 
 _ROOMS = {
     "BatchResult": "batch",
@@ -50,6 +52,8 @@ _ROOMS = {
     "scene_info": "info",
     "vectorize_mask": "vectors.vectorize",
     "write_evaluation": "evaluation",
+    "write_quicklook": "quicklook",
+    "write_view": "view",
 }
 
 __all__ = [
@@ -79,6 +83,8 @@ __all__ = [
     "scene_info",
     "vectorize_mask",
     "write_evaluation",
+    "write_quicklook",
+    "write_view",
 ]
 
 

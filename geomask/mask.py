@@ -20,6 +20,7 @@ from geomask.errors import MaskError
 from geomask.grid import Grid
 from geomask.output import target_of
 from geomask.raster import GDAL_ERRORS, GDAL_OPTIONS, Layout, grid_of, open_raster
+from geomask.styles import STYLE, attribute_table, style_text
 
 CLASSES_TAG = "GEOMASK_CLASSES"
 """File tag with the class table: a JSON list of {"code", "name", "color"}."""
@@ -32,8 +33,11 @@ UNKNOWN_PERCENT = NODATA
 """Value of confidence and probability rasters where nothing was measured."""
 
 
-def mask_layout(classes: ClassTable, tags: Mapping[str, str]) -> Layout:
-    """The layout of a class mask: colours, class names and nodata 255 travel with the file."""
+def mask_layout(classes: ClassTable, tags: Mapping[str, str], *, style: bool = False) -> Layout:
+    """The layout of a class mask: colours, class names and nodata 255 travel with the file.
+
+    style: also write what QGIS and GDAL read beside it.
+    """
     entries = [{"code": c.code, "name": c.name, "color": list(c.color)} for c in classes]
     return Layout(
         names=("mask",),
@@ -42,6 +46,8 @@ def mask_layout(classes: ClassTable, tags: Mapping[str, str]) -> Layout:
         tags={**tags, CLASSES_TAG: json.dumps(entries)},
         band_tags={f"CLASS_{c.code}": c.name for c in classes} | {f"CLASS_{NODATA}": "nodata"},
         overview=Resampling.mode,
+        pam=(attribute_table(classes),) if style else (),
+        extras={STYLE: style_text(mask=classes)} if style else {},
     )
 
 

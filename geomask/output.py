@@ -90,7 +90,8 @@ def target_of(path: str | Path) -> str | Path:
 class Staged:
     """A file on its way to `target`: write to `.path`, then `commit()` or `discard()`.
 
-    Other files written to `.folder` come into place with it, `a.dbf` beside `a.shp`.
+    Other files written to `.folder` come into place with it, `a.dbf` beside `a.shp`; extras, which
+    it is whole without, after it, whatever has their names.
     As a context manager it discards on an exception and on leaving without a commit.
     """
 
@@ -103,29 +104,53 @@ class Staged:
         except (OSError, RuntimeError) as error:
             raise OutputError(f"{self.target}: cannot write beside it: {_why(error)}") from error
         self.path = self.folder / self.target.name
+        self._extras: list[Path] = []
+
+    def extra(self, name: str) -> Path:
+        """Where to write what tells of this file, such as its style, under `name`."""
+        path = self.folder / name
+        self._extras.append(path)
+        return path
+
+    def write_extra(self, suffix: str, text: str) -> None:
+        """Write a text of this file's name but for the suffix. Raises OutputError."""
+        path = self.extra(self.path.with_suffix(suffix).name)
+        try:
+            path.write_text(text, "utf-8")
+        except OSError as error:
+            raise OutputError(
+                f"{self.target.with_suffix(suffix)}: could not be written: {_why(error)} "
+                "(is the disk full?)"
+            ) from error
 
     def commit(self) -> None:
-        """Move what was written into place: companions first, the file that names them last."""
+        """Move what was written into place: parts first, the file that names them, its extras."""
         place = self._place
-        kept = (self.path, self.folder / _LOCK)
+        kept = (self.path, self.folder / _LOCK, *self._extras)
         try:
             _check_closed(self.target, place)
-            written = [path for path in sorted(self.folder.iterdir()) if path not in kept]
-            for path in (*written, self.path):
+            parts = [path for path in sorted(self.folder.iterdir()) if path not in kept]
+            for path in (*parts, self.path, *self._extras):
                 _sync(path)
-            if written:
+            if parts:
                 place.unlink(missing_ok=True)
             for path in (*_companions(self.target, place), *_leftovers(self.target, place)):
                 path.unlink(missing_ok=True)
-            for path in written:
-                path.replace(place.with_name(path.name.replace(self.path.name, place.name, 1)))
-            self.path.replace(place)
+            for path in (*parts, self.path, *self._extras):
+                path.replace(place.with_name(self._final(path.name)))
         except OSError as error:
             raise OutputError(
                 f"{self.target}: could not be moved into place: {_why(error)}"
             ) from error
         finally:
             self.discard()
+
+    def _final(self, name: str) -> str:
+        """A file's name beside the one that a link names: a.tif.ovr and a.qml go by its name."""
+        place = self._place
+        if name.startswith(self.path.name):
+            return name.replace(self.path.name, place.name, 1)
+        return name.replace(self.path.stem, place.stem, 1)
 
     def discard(self) -> None:
         """Remove what was written and not committed; safe to call twice."""

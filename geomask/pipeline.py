@@ -28,6 +28,7 @@ from geomask.raster import RasterWriter, check_raster
 from geomask.scene import Scene
 from geomask.scene.plausibility import PIXELS, Histogram
 from geomask.stages import Stages
+from geomask.styles import check_style
 from geomask.version import __version__
 
 WRITES_BEHIND = 4
@@ -36,11 +37,15 @@ WRITES_BEHIND = 4
 
 @dataclass(frozen=True)
 class Outputs:
-    """The rasters of one prediction: mask always, confidence and probabilities where asked for."""
+    """The rasters of one prediction: mask always, confidence and probabilities where asked for.
+
+    style: whether QGIS's style and GDAL's attribute table come with the mask.
+    """
 
     mask: Path
     confidence: Path | None = None
     probabilities: Path | None = None
+    style: bool = True
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -58,6 +63,8 @@ def check_outputs(outputs: Outputs, scene: Scene, *, overwrite: bool) -> None:
     check_distinct(outputs.paths)
     for path in outputs.paths:
         check_raster(path, overwrite=overwrite, inputs=scene.files)
+    if outputs.style:
+        check_style(outputs.mask, overwrite=overwrite, rasters=scene.files)
 
 
 def run(
@@ -158,7 +165,7 @@ class Writers:
         self.counts: npt.NDArray[np.int64] = np.zeros(256, dtype=np.int64)
         card, tags = inference.model.card, _tags(inference)
         wanted = (
-            (outputs.mask, "codes", mask_layout(card.class_table, tags)),
+            (outputs.mask, "codes", mask_layout(card.class_table, tags, style=outputs.style)),
             (outputs.confidence, "confidence", percent_layout(("confidence",), tags)),
             (outputs.probabilities, "percent", percent_layout(card.class_table.names, tags)),
         )

@@ -93,6 +93,7 @@ def predict_scene(
     confidence: str | Path | None = None,
     probabilities: str | Path | None = None,
     compress: str = "deflate",
+    style: bool = True,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Prediction:
@@ -104,7 +105,9 @@ def predict_scene(
     bf16. patch, margin: inference pixels; patch a multiple of the network's stride. batch:
     patches per forward pass. readers: threads that read ahead. resolution: of inference, metres.
     confidence: also write the chosen class's probability, uint8 percent, 255 nodata.
-    probabilities: also write every class's, a band each. progress: called after every patch.
+    probabilities: also write every class's, a band each. style: also write what QGIS and GDAL read
+    beside the mask, `mask.qml` and class names in `mask.tif.aux.xml`. progress: called after
+    every patch.
 
     Raises GeomaskError; then no output was touched. KeyboardInterrupt leaves nothing behind.
     """
@@ -112,6 +115,7 @@ def predict_scene(
         Path(mask),
         None if confidence is None else Path(confidence),
         None if probabilities is None else Path(probabilities),
+        style,
     )
     with ExitStack() as stack:
         if not isinstance(scene, Scene):

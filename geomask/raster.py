@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,9 @@ from geomask.output import Staged, check_output
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 """What rasterio raises when GDAL fails; the second escapes from some of its calls."""
+
+PAM = ".aux.xml"
+"""What GDAL appends to a raster's name for what its format has no room for."""
 
 COMPRESSIONS = ("deflate", "zstd")
 
@@ -117,7 +121,8 @@ class Layout:
 
     names: a description per band. nodata: its value where nothing was measured. colors: of a
     single band, (red, green, blue) by value. tags: of the file; band_tags: of every band.
-    overview: how overviews are made.
+    overview: how overviews are made. pam: what GDAL keeps of bands in an .aux.xml, `PAMRasterBand`
+    elements. extras: texts beside the raster, by suffix.
     """
 
     names: Sequence[str]
@@ -126,6 +131,8 @@ class Layout:
     tags: Mapping[str, str] = field(default_factory=dict)
     band_tags: Mapping[str, str] = field(default_factory=dict)
     overview: Resampling = Resampling.nearest
+    pam: Sequence[ET.Element] = ()
+    extras: Mapping[str, str] = field(default_factory=dict)
 
 
 class RasterWriter:
@@ -157,7 +164,7 @@ class RasterWriter:
             # GDAL's own variable, which the workers of a batch set: they share the processor.
             "num_threads": os.environ.get("GDAL_NUM_THREADS", "all_cpus"),
         }
-        self._tags = layout.tags
+        self._layout = layout
         self._has_crs = bool(grid.crs)
         self._written: list[tuple[Window, int]] = []
         self._staged = Staged(self.target)
@@ -180,11 +187,26 @@ class RasterWriter:
         """Complete the file, overviews included, beside its target, and read it back."""
         with self._errors():
             self._dataset.close()
+            self._describe()
             rasterio.shutil.copy(self._work, self._staged.path, **self._copy_options)
-            # With GDAL's .aux.xml for what no TIFF can state, which would come into place too.
             for path in self._work.parent.glob(f"{self._work.name}*"):
                 path.unlink()
             self._read_back()
+        for suffix, text in self._layout.extras.items():
+            self._staged.write_extra(suffix, text)
+
+    def _describe(self) -> None:
+        """Put the layout's `pam` where GDAL copies it from: beside a TIFF, which has no room for
+        it, with what no TIFF can state either, such as some CRS."""
+        if not self._layout.pam:
+            return
+        path = self._work.with_name(self._work.name + PAM)
+        needed = path.exists()
+        root = ET.parse(path).getroot() if needed else ET.Element("PAMDataset")
+        root.extend(self._layout.pam)
+        path.write_bytes(ET.tostring(root, "utf-8"))
+        if not needed:
+            self._staged.extra(self._staged.path.name + PAM)
 
     @property
     def staged_path(self) -> Path:
@@ -197,7 +219,7 @@ class RasterWriter:
         with quiet(), rasterio.open(self._staged.path) as dataset:
             # GDAL drops an empty value, and the space around any.
             found = {key: value.strip() for key, value in dataset.tags().items()}
-            lost = [k for k, v in self._tags.items() if v.strip() != found.get(k, "")]
+            lost = [k for k, v in self._layout.tags.items() if v.strip() != found.get(k, "")]
             if lost or bool(dataset.crs) != self._has_crs:
                 raise OSError(errno.EIO, "what was written about it does not read back")
             for window, checksum in self._written:

@@ -1,4 +1,4 @@
-"""One scene to its mask and its polygons, which come into place together or not at all."""
+"""One scene to its mask, polygons and picture, which come into place together or not at all."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from geomask.inference import Inference, prepare
 from geomask.output import check_distinct
 from geomask.pipeline import Outputs, check_outputs
 from geomask.predict import Prediction, Progress, predicting
+from geomask.quicklook import check_quicklook, drawing
 from geomask.scene import open_scene
 from geomask.vectors.options import PolygonOptions
 from geomask.vectors.vectorize import check_vectors, tracing
@@ -27,7 +28,8 @@ Load = Callable[[], tuple[Model, tuple[Engine, ...]]]
 class Request:
     """What is asked of one scene.
 
-    scene: a path for `open_scene`. outputs: the rasters. polygons: their file, None for none.
+    scene: a path for `open_scene`. outputs: the rasters. polygons, quicklook: their files, None
+    for none.
     Options by who takes them: stated, `open_scene`; plan, `prepare`; running, `predicting`;
     drawn, what polygons are like. overwrite: replace outputs.
     """
@@ -35,6 +37,7 @@ class Request:
     scene: str
     outputs: Outputs
     polygons: Path | None = None
+    quicklook: Path | None = None
     stated: Mapping[str, Any] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
     running: Mapping[str, Any] = field(default_factory=dict)
@@ -50,6 +53,8 @@ def preparing(request: Request, load: Load) -> Iterator[Inference]:
     """
     with open_scene(request.scene, **request.stated) as scene:
         check_outputs(request.outputs, scene, overwrite=request.overwrite)
+        if request.quicklook is not None:
+            check_quicklook(request.quicklook, overwrite=request.overwrite, inputs=scene.files)
         model, engines = load()
         if request.polygons is not None:
             plan = check_vectors(
@@ -69,7 +74,7 @@ def predict_and_trace(
     inference: Inference,
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[Prediction, VectorSummary | None]:
-    """Predict, and trace the finished mask; then all outputs come into place together.
+    """Predict, trace and draw the finished mask; then all outputs come into place together.
 
     inference: what `preparing` gave for this request. Raises GeomaskError; then no output was
     touched.
@@ -78,18 +83,22 @@ def predict_and_trace(
         finished = stack.enter_context(
             predicting(inference, request.outputs, progress=progress, **request.running)
         )
-        if request.polygons is None:
-            finished.commit()
-            return finished.prediction, None
-        traced = stack.enter_context(
-            tracing(
-                finished.mask,
-                request.polygons,
-                request.drawn,
-                confidence=finished.confidence,
-                overwrite=request.overwrite,
+        commits, summary = [finished.commit], None
+        if request.polygons is not None:
+            traced = stack.enter_context(
+                tracing(
+                    finished.mask,
+                    request.polygons,
+                    request.drawn,
+                    confidence=finished.confidence,
+                    overwrite=request.overwrite,
+                )
             )
-        )
-        finished.commit()
-        traced.commit()
-        return finished.prediction, traced.summary
+            commits.append(traced.commit)
+            summary = traced.summary
+        if request.quicklook is not None:
+            picture = drawing(inference.scene, finished.mask, request.quicklook)
+            commits.append(stack.enter_context(picture).commit)
+        for commit in commits:
+            commit()
+        return finished.prediction, summary

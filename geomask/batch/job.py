@@ -144,7 +144,7 @@ class SceneWorker:
         confidence = places.confidence(task.name) if options.confidence else None
         return Request(
             task.scene,
-            Outputs(places.mask(task.name), confidence),
+            Outputs(places.mask(task.name), confidence, style=options.drawn.style),
             polygons,
             stated=options.stated,
             plan=options.plan,

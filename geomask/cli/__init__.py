@@ -20,6 +20,7 @@ COMMANDS = (
     "info",
     "vectorize",
     "rasterize",
+    "view",
     "models",
     "recipes",
     "data",

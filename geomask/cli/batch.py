@@ -257,7 +257,7 @@ def _options(given: dict[str, Any]) -> SceneOptions:
         return {name: given[name] for name in names}
 
     drawn: PolygonOptions = given["polygons"]
-    if not given["shp"] and drawn != type(drawn)():
+    if not given["shp"] and not drawn.are_default:
         raise click.UsageError("options of polygons, --classes to --per-class, go with --shp")
     return SceneOptions(
         **take("model", "precision", "batch", "readers", "compress", "confidence"),

@@ -43,8 +43,14 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
 
 
 @contextmanager
-def progress_bar(label: str, *, quiet: bool) -> Iterator[Report | None]:
-    """A bar with rate and time left, on a terminal's standard error; nothing elsewhere."""
+def progress_bar(label: str, *, quiet: bool, lines: bool = False) -> Iterator[Report | None]:
+    """A bar with rate and time left, on a terminal's standard error; nothing elsewhere.
+
+    lines: in its place, and whatever `quiet`, lines `progress 12.5` of percents there.
+    """
+    if lines:
+        yield lambda done: click.echo(f"progress {100 * done.done / done.total:.1f}", err=True)
+        return
     if quiet or not sys.stderr.isatty():
         yield None
         return

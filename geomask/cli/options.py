@@ -154,6 +154,12 @@ _per_class_option = click.option(
     help="One file per class: clouds_cloud.shp, clouds_shadow.shp, …",
 )
 
+style_option = click.option(
+    "--style/--no-style",
+    default=True,
+    help="Write QGIS's style (.qml) beside mask and polygons. [default: style]",
+)
+
 _POLYGON_OPTIONS = (
     _classes_option,
     _connectivity_option,
@@ -174,6 +180,7 @@ _POLYGON_OPTIONS = (
     click.option("--smooth", is_flag=True, help="Cut the corners of outlines. *"),
     _crs_option,
     _per_class_option,
+    style_option,
 )
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 )
 @options.path_option("--confidence", help="Also write the chosen class's percent here.")
 @options.path_option("--probabilities", help="Also write every class's percent here.")
+@options.path_option("--quicklook", help="Also draw the mask over the scene here, a PNG.")
 @options.model_option
 @options.bands_option
 @options.sensor_option
@@ -68,6 +69,12 @@ if TYPE_CHECKING:
 @options.polygon_options
 @options.overwrite_option
 @click.option("--dry-run", is_flag=True, help="Say what would be read, applied and spent; stop.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "lines"]),
+    default="auto",
+    help="lines: percents as lines on standard error, for programs. [default: a bar on terminals]",
+)
 @options.json_option
 @options.quiet_option
 @options.debug_option
@@ -108,17 +115,19 @@ class _Job:
             return {name: given[name] for name in names}
 
         polygons: PolygonOptions = given["polygons"]
-        if given["shp"] is None and polygons != type(polygons)():
+        if given["shp"] is None and not polygons.are_default:
             raise click.UsageError("options of polygons, --classes to --per-class, go with --shp")
         self.quiet = given["quiet"] or given["as_json"]
         self.as_json: bool = given["as_json"]
+        self.lines: bool = given["progress"] == "lines"
         self.model: str = given["model"]
         self.device: str = given["device"]
         self.engine = take("precision", "batch")
         self.request = Request(
             given["scene"],
-            Outputs(given["out"], given["confidence"], given["probabilities"]),
+            Outputs(given["out"], given["confidence"], given["probabilities"], polygons.style),
             given["shp"],
+            given["quicklook"],
             stated=take("bands", "sensor", "scale", "offset", "nodata", "grid"),
             plan=take("patch", "margin", "resolution"),
             running=take("readers", "compress"),
@@ -150,7 +159,7 @@ class _Job:
 
         with (
             preparing(self.request, self.load) as inference,
-            progress_bar(self.request.scene, quiet=self.quiet) as progress,
+            progress_bar(self.request.scene, quiet=self.quiet, lines=self.lines) as progress,
         ):
             return predict_and_trace(self.request, inference, progress)
 
@@ -165,8 +174,8 @@ class _Job:
         if self.as_json:
             print_json(about.to_json())
             return
-        shp = self.request.polygons
-        targets = [*self.request.outputs.paths, *([] if shp is None else [shp])]
+        others = [self.request.polygons, self.request.quicklook]
+        targets = [*self.request.outputs.paths, *(path for path in others if path is not None)]
         resolution = about.resolution
         metres = "native pixels" if resolution is None else f"{resolution[0]:.4g} m"
         print_facts(

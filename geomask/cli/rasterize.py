@@ -22,6 +22,7 @@ from geomask.cli import options
 @options.nodata_option
 @options.grid_option
 @options.compress_option
+@options.style_option
 @options.overwrite_option
 @options.json_option
 @options.quiet_option
@@ -32,6 +33,7 @@ def command(
     out: Path,
     layer: str | None,
     compress: str,
+    style: bool,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -57,7 +59,13 @@ def command(
         given = any(value is not None for value in stated.values())
         on = stack.enter_context(open_scene(like, **stated)) if given else like
         done = rasterize_polygons(
-            polygons, out, on, layer=layer, compress=compress, overwrite=overwrite
+            polygons,
+            out,
+            on,
+            layer=layer,
+            compress=compress,
+            style=style,
+            overwrite=overwrite,
         )
     if as_json:
         print_json(done.to_json())

@@ -12,20 +12,11 @@ from geomask.classes import NODATA
 from geomask.engine import Result
 from geomask.evaluation.tally import Legend, strips
 from geomask.metrics import Codes
+from geomask.pictures import composite_of, stretched
 from geomask.training.chips import Chip, read_image
 
 SIDE = 512
 """Pixels of a picture's longer side, at most."""
-
-PICTURES = (("red", "green", "blue"), ("nir", "red", "green"))
-"""Bands shown as red, green and blue: as the eye sees it, else as LISS-4 is shown."""
-
-WHITE = (0.3, 1.0)
-"""Reflectance that is shown as white: the 98th percentile of the picture, within these; ground
-alone then stays as dark as it is, and cloud does not make it black."""
-
-GAMMA = 1.5
-"""Of the picture: shadows would be black without."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +59,4 @@ def make_triplet(
 def picture(chip: Chip, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """uint8 (*shape, 3): the chip for the eye, in natural colours or, without blue, in false ones;
     grey where it has not even these bands."""
-    fitting = [bands for bands in PICTURES if set(bands) <= set(chip.bands)]
-    there = next(band for band in chip.bands if band)
-    image = read_image(chip, fitting[0] if fitting else (there,) * 3, shape=shape)
-    known = image[np.isfinite(image)]
-    white = np.clip(np.percentile(known, 98), *WHITE) if known.size else 1.0
-    shown = np.clip(np.nan_to_num(image) / white, 0, 1) ** (1 / GAMMA)
-    return np.moveaxis(np.round(shown * 255).astype(np.uint8), 0, 2)
+    return stretched(read_image(chip, composite_of(chip.bands), shape=shape))

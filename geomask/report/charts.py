@@ -8,7 +8,8 @@ from math import sqrt
 
 from geomask.evaluation.curves import Curve
 from geomask.evaluation.results import ClassEvaluation
-from geomask.report.markup import Html, count, element, join, percent, score, table
+from geomask.pages.markup import Html, count, element, join, percent, table
+from geomask.report.scores import score
 
 WIDTH, HEIGHT = 280, 250
 """Of a diagram, in its own units."""

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
-from geomask.errors import OutputError
 from geomask.evaluation.results import Estimate, Evaluation
 from geomask.evaluation.triplet import Triplet
 from geomask.metrics import ALARM
-from geomask.output import Staged, target_of
+from geomask.pages import fill, write_page
+from geomask.pages.markup import Html, count, element, facts, join, percent, section
 from geomask.report.charts import class_curves
-from geomask.report.markup import (
-    Html,
-    count,
-    element,
-    facts,
-    interval,
-    join,
-    percent,
-    score,
-    section,
-    text,
-)
 from geomask.report.pictures import triplets
+from geomask.report.scores import interval, score
 from geomask.report.tables import (
     chip_table,
     class_label,
@@ -59,15 +46,7 @@ def write_report(
     triplet: makes a chip's pictures, given its id; asked of at most nine chips.
     Raises OutputError, and what `triplet` raises.
     """
-    page = report_html(evaluation, triplet)
-    with Staged(path) as staged:
-        try:
-            staged.path.write_text(page, "utf-8")
-        except OSError as error:
-            raise OutputError(
-                f"{target_of(path)}: cannot be written: {error.strerror or error}"
-            ) from error
-        staged.commit()
+    write_page(path, report_html(evaluation, triplet))
 
 
 def report_html(evaluation: Evaluation, triplet: Callable[[str], Triplet]) -> str:
@@ -91,12 +70,14 @@ def report_html(evaluation: Evaluation, triplet: Callable[[str], Triplet]) -> st
     ]
     title = f"{evaluation.subject['name']}: evaluation"
     links = [element("li", element("a", what, href=f"#{name}")) for name, what in names]
-    return Template(files(__package__).joinpath("page.html").read_text("utf-8")).substitute(
-        title=text(title),
+    return fill(
+        __package__,
+        "page.html",
+        title=title,
         header=_header(evaluation),
         contents=element("ul", *links),
         parts=join(parts, "\n"),
-        version=text(evaluation.version),
+        version=evaluation.version,
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Sequence
-from io import BytesIO
 
 import numpy as np
 from PIL import Image
@@ -13,7 +11,9 @@ from geomask.classes import NODATA
 from geomask.evaluation.results import ChipRow, ClassEvaluation, Evaluation
 from geomask.evaluation.triplet import Triplet
 from geomask.metrics import Codes
-from geomask.report.markup import Html, element, join, percent, score, swatch
+from geomask.pages.markup import Html, element, join, percent, swatch
+from geomask.pictures import inline, painted
+from geomask.report.scores import score
 
 EACH = 3
 """Chips of each kind, at most."""
@@ -68,7 +68,7 @@ def _rank(row: ChipRow) -> tuple[float, int, str]:
 
 def _chip(row: ChipRow, shown: Triplet, classes: Sequence[ClassEvaluation]) -> Html:
     pictures = (
-        ("image", _inline(_small(shown.rgb, Image.Resampling.BOX)), f"Image of chip {row.id}"),
+        ("image", inline(_small(shown.rgb, Image.Resampling.BOX)), f"Image of chip {row.id}"),
         ("labels", *_class_picture(shown.truth, classes, f"Labels of chip {row.id}")),
         ("prediction", *_class_picture(shown.predicted, classes, f"Prediction for chip {row.id}")),
     )
@@ -99,24 +99,15 @@ def _chip(row: ChipRow, shown: Triplet, classes: Sequence[ClassEvaluation]) -> H
 
 def _class_picture(codes: Codes, classes: Sequence[ClassEvaluation], title: str) -> tuple[str, str]:
     """A picture of class codes, transparent where there are none, and what there is in words."""
-    lookup = np.zeros((256, 4), dtype=np.uint8)
-    for item in classes:
-        lookup[item.code] = (*item.color, 255)
     counts = np.bincount(codes.ravel(), minlength=256) / codes.size
     shares = [(item.name, counts[item.code]) for item in classes] + [("none", counts[NODATA])]
     said = ", ".join(f"{name} {percent(share)}" for name, share in shares if share)
     # Each pixel keeps a class: a mean of colours would be the colour of another one.
-    picture = _small(lookup[codes], Image.Resampling.NEAREST)
-    return _inline(picture), f"{title}: {said}"
+    picture = _small(painted(codes, classes), Image.Resampling.NEAREST)
+    return inline(picture), f"{title}: {said}"
 
 
 def _small(pixels: Codes, way: Image.Resampling) -> Image.Image:
     picture = Image.fromarray(pixels)
     picture.thumbnail((SIDE, SIDE), way, reducing_gap=None)
     return picture
-
-
-def _inline(picture: Image.Image) -> str:
-    file = BytesIO()
-    picture.save(file, "PNG", optimize=True)
-    return "data:image/png;base64," + b64encode(file.getvalue()).decode("ascii")

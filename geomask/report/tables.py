@@ -13,18 +13,8 @@ from geomask.evaluation.results import (
     PartScores,
 )
 from geomask.metrics import CLASS_SCORES
-from geomask.report.markup import (
-    Html,
-    count,
-    element,
-    interval,
-    join,
-    percent,
-    score,
-    swatch,
-    table,
-    text,
-)
+from geomask.pages.markup import Html, count, element, join, percent, swatch, table, text
+from geomask.report.scores import interval, score
 
 MOST_ROWS = 50
 """Of groups and of chips; the files beside the report have all of them."""

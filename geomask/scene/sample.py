@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
+from rasterio.enums import Interleaving
 
 from geomask.errors import SceneError
 from geomask.grid import Grid
-from geomask.raster import GDAL_ERRORS, open_raster, root_cause
+from geomask.raster import GDAL_ERRORS, GDAL_OPTIONS, open_raster, root_cause
 from geomask.scene.blocks import DATASET_MASK, Raw, mask_band
 from geomask.scene.plausibility import Histogram
 from geomask.scene.regrid import Axis, lay
@@ -130,14 +132,25 @@ def _read(
     # short would read as zeros.
     with rasterio.Env(GDAL_NUM_THREADS=1), open_raster(path) as dataset:
         try:
-            values = [dataset.read(band.index, out_shape=shape)[place] for band in bands]
-            masked = _masked(dataset, shape) if use_mask else None
+            with rasterio.Env(GDAL_CACHEMAX=_cache(dataset)):
+                values = [dataset.read(band.index, out_shape=shape)[place] for band in bands]
+                masked = _masked(dataset, shape) if use_mask else None
         except GDAL_ERRORS as error:
             raise SceneError(
                 f"{path}: cannot be read; the file is cut short or damaged, or one it draws on is "
                 f"missing ({root_cause(error)})"
             ) from error
     return Raw(np.stack(values), None if masked is None else masked[place])
+
+
+def _cache(dataset: rasterio.DatasetReader) -> int:
+    """Bytes that GDAL needs to keep a row of blocks until the next one: a file without overviews is
+    read line by line, and with less each block would be decoded again for each of its lines."""
+    height, width = dataset.block_shapes[0]
+    together = dataset.count if dataset.interleaving == Interleaving.pixel else 1
+    across = math.ceil(dataset.width / width) * width
+    row = across * height * together * np.dtype(dataset.dtypes[0]).itemsize
+    return int(GDAL_OPTIONS["GDAL_CACHEMAX"] + row)
 
 
 def _masked(dataset: rasterio.DatasetReader, shape: tuple[int, int]) -> Bools | None:

@@ -113,6 +113,12 @@ class Scene:
             view.grid = finest(grids)
         return view
 
+    def on(self, grid: Grid) -> Scene:
+        """The same scene on another grid of its CRS; it shares the open files."""
+        view = copy.copy(self)
+        view.grid = grid
+        return view
+
     def read(self, window: Window, bands: Sequence[str]) -> tuple[Floats, Bools]:
         """Reflectance and validity of a window inside the scene, from any thread.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from geomask.errors import OptionError
@@ -32,6 +32,7 @@ class PolygonOptions:
     smooth: bool = False
     crs: str | None = None
     per_class: bool = False
+    style: bool = True
 
     def __post_init__(self) -> None:
         if self.connectivity not in (4, 8):
@@ -41,6 +42,11 @@ class PolygonOptions:
             if not 0 <= value < float("inf"):
                 unit = "square metres" if name in ("min_area", "fill_holes") else "metres"
                 raise OptionError(f"{name} is {value}; give 0 or more {unit}")
+
+    @property
+    def are_default(self) -> bool:
+        """Whether nothing but perhaps no style is asked for."""
+        return replace(self, style=True) == PolygonOptions()
 
     @property
     def in_metres(self) -> tuple[str, ...]:

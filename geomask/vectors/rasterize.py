@@ -30,6 +30,7 @@ from geomask.mask import (
 )
 from geomask.raster import GDAL_OPTIONS, RasterWriter, check_raster, open_raster
 from geomask.scene import Scene, open_scene
+from geomask.styles import check_style
 from geomask.vectors.bringing import Bringing, transform_of
 from geomask.vectors.reading import PolygonFile, codes_of, open_polygons
 from geomask.version import __version__
@@ -75,6 +76,7 @@ def rasterize_polygons(
     *,
     layer: str | None = None,
     compress: str = "deflate",
+    style: bool = True,
     overwrite: bool = False,
 ) -> Rasterized:
     """Write the class mask that polygons make on the grid of a mask or a scene.
@@ -85,7 +87,7 @@ def rasterize_polygons(
     like: a mask (one band of uint8), whose classes, nodata and origin the new one has; or a
         Scene, or a path for `open_scene`: then the classes are the default ones, and nodata is
         where one of the bands on the scene's grid was not measured.
-    layer: of a file with several.
+    layer: of a file with several. style: also write what QGIS and GDAL read beside a mask.
 
     A pixel has the class of the polygon its centre lies in, of the one that comes last in the file
     where there are several, and is clear where there is none. Polygons of an unfiltered mask give
@@ -97,10 +99,12 @@ def rasterize_polygons(
         stack.enter_context(rasterio.Env(**GDAL_OPTIONS))
         model = stack.enter_context(_open_like(like))
         check_raster(Path(out), overwrite=overwrite, inputs=[polygons, *model.files])
+        if style:
+            check_style(Path(out), overwrite=overwrite, rasters=model.files)
         source = open_polygons(polygons, layer)
         strips = _burnt(source, model.grid, model.classes)
         tags = {**model.tags, **_own_tags(Path(polygons))}
-        layout = mask_layout(model.classes, tags)
+        layout = mask_layout(model.classes, tags, style=style)
         writer = stack.enter_context(RasterWriter(out, model.grid, layout, compress=compress))
         counts = np.zeros(256, np.int64)
         for (window, codes), measured in zip(strips, model.strips, strict=True):

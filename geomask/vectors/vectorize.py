@@ -22,6 +22,7 @@ from geomask.errors import GeomaskWarning, OptionError
 from geomask.grid import Grid
 from geomask.mask import MaskReader, open_confidence, open_mask
 from geomask.output import Staged, check_distinct, check_output
+from geomask.styles import STYLE, check_style, style_path, style_text
 from geomask.vectors.areas import areas_m2, has_metres, perimeters_m
 from geomask.vectors.components import Batch, Strip, batches
 from geomask.vectors.features import Features, together
@@ -61,6 +62,7 @@ def vectorize_mask(
     confidence: str | Path | None = None,
     crs: str | None = None,
     per_class: bool = False,
+    style: bool = True,
     overwrite: bool = False,
 ) -> VectorSummary:
     """Write the connected components of a mask's classes as polygons with holes.
@@ -75,6 +77,7 @@ def vectorize_mask(
     crs: of the polygons, as in "EPSG:4326"; the mask's unless given, and WGS 84 for .geojson.
         Edges are given more vertices where they bend there. Areas stay those on the ground.
     per_class: one file per class, `clouds.shp` -> `clouds_cloud.shp`, `clouds_shadow.shp`, ...
+    style: also write QGIS's beside each file, `clouds.qml`.
 
     What is done to components, in this order, once they are complete; all but the first need all
     polygons in memory:
@@ -105,6 +108,7 @@ def vectorize_mask(
         smooth,
         crs,
         per_class,
+        style,
     )
     with tracing(mask, out, options, confidence=confidence, overwrite=overwrite) as traced:
         traced.commit()
@@ -137,6 +141,11 @@ def tracing(
         staged = tuple(outputs.enter_context(Staged(path)) for path in plan.files)
         features = _features(reader, percent, plan)
         summary = write_layers(features, plan, staged, reader.origin)
+        if options.style:
+            for item, shown in zip(staged, plan.files.values(), strict=True):
+                # QGIS gives a mask of the same name the same file.
+                same = style_path(item.target) == style_path(reader.path)
+                item.write_extra(STYLE, style_text(reader.classes if same else None, shown))
         sources.close()  # the mask may now be moved
         yield Traced(summary, staged)
 
@@ -166,6 +175,8 @@ def check_vectors(
     check_distinct(files)
     for path in files:
         check_output(path, overwrite=overwrite, inputs=inputs)
+        if options.style:
+            check_style(path, overwrite=overwrite)
     return VectorPlan(files, placing, options)
 
 

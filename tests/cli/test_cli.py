@@ -107,6 +107,31 @@ def test_quiet_says_nothing(run: Run, scene_file: Path, model_file: Path) -> Non
     assert (result.exit_code, result.output) == (0, "")
 
 
+def test_programs_get_progress_as_lines(run: Run, scene_file: Path, model_file: Path) -> None:
+    result = run(f"predict {scene_file} --out m.tif --json --progress lines --model {model_file}")
+    lines = result.stderr.splitlines()
+    assert all(line.startswith("progress ") for line in lines)
+    percents = [float(line.removeprefix("progress ")) for line in lines]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100
+    assert json.loads(result.stdout)["model"] == "tiny"
+
+
+def test_styles_come_unless_they_are_not_wanted(
+    run: Run, scene_file: Path, model_file: Path, tmp_path: Path
+) -> None:
+    line = f"predict {scene_file} --out c.tif --shp c.shp --quiet --overwrite --model {model_file}"
+    assert run(f"{line} --no-style").exit_code == 0
+    assert not list(tmp_path.glob("*.qml"))
+    assert not list(tmp_path.glob("*.aux.xml"))
+    assert run(line).exit_code == 0
+    assert run("vectorize c.tif d.gpkg --no-style --quiet").exit_code == 0
+    assert [path.name for path in tmp_path.glob("*.qml")] == ["c.qml"]
+    style = (tmp_path / "c.qml").read_text("utf-8")
+    assert "paletteEntry" in style, "of the mask"
+    assert "categorizedSymbol" in style, "of the polygons that share its name"
+
+
 def test_a_dry_run_tells_and_touches_nothing(
     run: Run, scene_file: Path, model_file: Path, tmp_path: Path
 ) -> None:

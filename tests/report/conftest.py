@@ -1,12 +1,11 @@
-"""Evaluations of tiny chips, and a reader of the pages that are made of them."""
+"""Evaluations of tiny chips."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, cached_property
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -32,81 +31,6 @@ class Scored:
     @cached_property
     def page(self) -> str:
         return report_html(self.evaluation, self.triplet)
-
-
-@dataclass
-class Node:
-    """An element of a page."""
-
-    tag: str
-    attributes: dict[str, str]
-    parent: Node | None = None
-    children: list[Node | str] = field(default_factory=list)
-
-    def __iter__(self) -> Iterator[Node]:
-        """This element and all within it, in the page's order."""
-        yield self
-        for child in self.children:
-            if isinstance(child, Node):
-                yield from child
-
-    def all(self, tag: str, **attributes: str) -> list[Node]:
-        """Elements within it of that tag and those attributes."""
-        wanted = {name.rstrip("_"): value for name, value in attributes.items()}
-        return [
-            node for node in self if node.tag == tag and wanted.items() <= node.attributes.items()
-        ]
-
-    def one(self, tag: str, **attributes: str) -> Node:
-        (node,) = self.all(tag, **attributes)
-        return node
-
-    @property
-    def text(self) -> str:
-        return "".join(c if isinstance(c, str) else c.text for c in self.children)
-
-    @property
-    def values(self) -> list[float]:
-        """Of the <data> within it."""
-        return [float(node.attributes["value"]) for node in self.all("data")]
-
-
-class Reader(HTMLParser):
-    """A strict reader: every element ends where it should."""
-
-    EMPTY = frozenset({"meta", "link", "img", "line", "circle", "polyline"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.root = self.at = Node("", {})
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert len({name for name, _ in attrs}) == len(attrs), f"{tag} repeats an attribute"
-        node = Node(tag, {name: value or "" for name, value in attrs}, self.at)
-        self.at.children.append(node)
-        if tag not in self.EMPTY:
-            self.at = node
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in self.EMPTY
-        self.handle_starttag(tag, attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert tag == self.at.tag, f"</{tag}> inside <{self.at.tag}>"
-        assert self.at.parent is not None
-        self.at = self.at.parent
-
-    def handle_data(self, data: str) -> None:
-        self.at.children.append(data)
-
-
-def parse(page: str) -> Node:
-    """The page's elements; AssertionError where they are not balanced."""
-    reader = Reader()
-    reader.feed(page)
-    reader.close()
-    assert reader.at is reader.root, f"<{reader.at.tag}> has no end"
-    return reader.root
 
 
 def write_chips(folder: Path, count: int, codes: tuple[int, ...], groups: int) -> Path:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.report.conftest import Node, Scored, parse
+from tests.pages import CONTRAST, Node, parse
+from tests.report.conftest import Scored
 
 PHONE, DESKTOP = 390, 1280
 """Widths, CSS pixels."""
@@ -31,46 +31,6 @@ LOOKED_AT = (
     "nav a",
 )
 """Text whose contrast is measured."""
-
-CONTRAST = """
-selectors => {
-  const numbers = text => text.match(/[\\d.]+/g).map(Number);
-  const light = color => {
-    const [r, g, b] = color.slice(0, 3).map(v => v / 255)
-      .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = node => {
-    let layers = [];
-    for (let at = node; at; at = at.parentElement)
-      layers.push(numbers(getComputedStyle(at).backgroundColor));
-    return layers.reverse().reduce((below, [r, g, b, a = 1]) =>
-      below.map((v, i) => v * (1 - a) + [r, g, b][i] * a), [255, 255, 255]);
-  };
-  let worst = {};
-  for (const selector of selectors)
-    for (const node of document.querySelectorAll(selector)) {
-      const ink = light(numbers(getComputedStyle(node).color)), page = light(behind(node));
-      const ratio = (Math.max(ink, page) + 0.05) / (Math.min(ink, page) + 0.05);
-      worst[selector] = Math.min(worst[selector] ?? 99, ratio);
-    }
-  return worst;
-}
-"""
-"""The lowest contrast of text by selector, as WCAG 2.2 defines it."""
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium; skips, saying so, where it or its driver is absent."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("no chromium here (apt-get install chromium)")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

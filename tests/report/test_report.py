@@ -21,12 +21,14 @@ from geomask.evaluation import write_evaluation
 from geomask.evaluation.curves import PercentHistogram
 from geomask.evaluation.results import ChipRow, CloudFree, Estimate, Evaluation, GroupRow, ThinCloud
 from geomask.evaluation.triplet import Triplet
+from geomask.pages.markup import NOTHING, Html, count, element, text
 from geomask.report import report_html, write_report
 from geomask.report.charts import bins_of
-from geomask.report.markup import NOTHING, Html, count, element, score, text
 from geomask.report.pictures import EACH, chosen_chips
+from geomask.report.scores import score
 from geomask.report.tables import MOST_ROWS
-from tests.report.conftest import Node, Scored, parse
+from tests.pages import Node, parse
+from tests.report.conftest import Scored
 
 SCORES = ("iou", "f1", "precision", "recall", "boundary_f1")
 MEGABYTE = 2**20

@@ -15,6 +15,7 @@ from rasterio.windows import Window
 
 from geomask import Scene, open_scene
 from geomask.errors import BandError, SceneError
+from geomask.scene import sample as sample_module
 from geomask.scene.sample import sample, survey
 from tests.conftest import TRANSFORM, random_dn, write_scene
 
@@ -178,3 +179,23 @@ def test_a_full_product_s_sample_agrees_with_all_its_pixels(data: Path) -> None:
     np.testing.assert_allclose(
         np.nanmedian(reflectance, axis=(1, 2)), np.nanmedian(everything, axis=(1, 2)), atol=0.01
     )
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="Linux counts bytes read there")
+def test_a_file_without_overviews_is_read_once_for_each_band(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wider than GDAL's cache: blocks of a row stay until its last line. Else, 64 lines of a
+    block's would be 64 readings."""
+    monkeypatch.setattr(sample_module, "GDAL_OPTIONS", {"GDAL_CACHEMAX": 2**20})
+    how = {"tiled": True, "blockxsize": 256, "blockysize": 256, "interleave": "pixel"}
+    path = write_scene(tmp_path / "s.tif", random_dn(1024, 4096), **how)
+    with open_scene(path) as scene:
+        before = bytes_read()
+        sample(scene, BANDS, 1024)
+        assert bytes_read() - before < 1.2 * len(BANDS) * path.stat().st_size
+
+
+def bytes_read() -> int:
+    """By this process so far."""
+    return int(Path("/proc/self/io").read_text().split()[1])

@@ -115,7 +115,7 @@ def test_fields_crs_and_areas(mask: Path, tmp_path: Path, suffix: str) -> None:
 
 def test_shapefile_is_complete_and_says_utf8(mask: Path, tmp_path: Path) -> None:
     vectorize_mask(mask, tmp_path / "clouds.shp")
-    parts = {f"clouds.{part}" for part in ("shp", "shx", "dbf", "prj", "cpg")}
+    parts = {f"clouds.{part}" for part in ("shp", "shx", "dbf", "prj", "cpg", "qml")}
     assert files(tmp_path) == parts | {"mask.tif"}
     assert (tmp_path / "clouds.cpg").read_text() == "UTF-8"
 
@@ -401,7 +401,7 @@ def test_upper_case_suffixes(mask: Path, tmp_path: Path) -> None:
     assert len(geopandas.read_file(tmp_path / "c.GPKG")) == 5
     with pytest.raises(OptionError, match=r"c\.SHP: name it in lower case"):
         vectorize_mask(mask, tmp_path / "c.SHP")
-    assert files(tmp_path) == {"mask.tif", "c.GPKG"}
+    assert files(tmp_path) == {"mask.tif", "c.GPKG", "c.qml"}
 
 
 @pytest.mark.parametrize("suffix", [".shp", ".gpkg"])

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from geomask.evaluation.results import DIGITS, Estimate
-
-EMPTY_TAGS = ("img", "col", "line", "circle", "rect", "polyline")
+EMPTY_TAGS = ("img", "input", "col", "line", "circle", "rect", "polyline")
 """Elements that are written without content and without an end."""
 
 NOTHING = "\N{EN DASH}"
@@ -56,24 +54,9 @@ def count(number: int) -> Html:
     return element("data", f"{number:,}".replace(",", THIN), value=number)
 
 
-def score(value: float | None, digits: int = 3) -> Html:
-    """A score, 0 to 1; all that JSON has of it is in the element's value."""
-    if value is None:
-        return element("span", NOTHING, class_="none", title="nothing to score")
-    return element("data", f"{value:.{digits}f}", value=round(value, DIGITS))
-
-
 def percent(value: float | None, digits: int = 1) -> str:
     """A share, 0 to 1, for reading."""
     return NOTHING if value is None else f"{100 * value:.{digits}f}{HARD}%"
-
-
-def interval(estimate: Estimate, digits: int = 3) -> Html:
-    """The ends of a score's interval; nothing where it has none."""
-    if estimate.low is None or estimate.high is None:
-        return Html("")
-    ends = score(estimate.low, digits), f"{HARD}to{HARD}", score(estimate.high, digits)
-    return element("small", *ends, class_="interval")
 
 
 def swatch(color: Sequence[int] | None) -> Html:

@@ -1,0 +1,48 @@
+"""Packs the QGIS plugin: `python -m geomask.qgis geomask-qgis.zip`."""
+
+from __future__ import annotations
+
+import zipfile
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from geomask.errors import GeomaskError
+from geomask.output import Staged, check_output
+
+PLUGIN = "geomask_qgis"
+"""Name of the plugin's folder inside QGIS, where it must not be taken for the package."""
+
+PARTS = ("__init__.py", "algorithm.py", "icon.svg", "metadata.txt", "process.py", "provider.py")
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Date of every file in it, the earliest there is: the same plugin gives the same bytes."""
+
+
+def pack(target: Path, *, overwrite: bool = False) -> None:
+    """Write the plugin's zip, as QGIS installs it. Raises OutputError."""
+    check_output(target, overwrite=overwrite)
+    with Staged(target) as staged:
+        with zipfile.ZipFile(staged.path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for part in PARTS:
+                entry = zipfile.ZipInfo(f"{PLUGIN}/{part}", EPOCH)
+                entry.external_attr = 0o644 << 16
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, files(__package__).joinpath(part).read_bytes())
+        staged.commit()
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
+def main(out: Path, overwrite: bool) -> None:
+    """Write the QGIS plugin to OUT, a .zip; Plugins > Install from ZIP takes it."""
+    try:
+        pack(out, overwrite=overwrite)
+    except GeomaskError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m geomask.qgis")
