@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,14 @@ from pystac.extensions.classification import Classification, ClassificationExten
 from pystac.extensions.eo import EOExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.raster import DataType, RasterBand, RasterExtension
-from rasterio.warp import transform_geom
 
 from geomask.card import Card
 from geomask.classes import NODATA, ClassTable
-from geomask.errors import OptionError
+from geomask.errors import OptionError, OutputError
+from geomask.footprint import footprint
 from geomask.grid import Grid
-from geomask.mask import ACQUISITION_TAG, MODEL_TAG, SCENE_TAG, MaskReader, open_mask
+from geomask.mask import ACQUISITION_TAG, MODEL_TAG, RADIOMETRY_TAG, MaskReader, open_mask
+from geomask.output import Staged, check_output
 from geomask.version import __version__
 
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
@@ -41,58 +45,153 @@ ALWAYS = ("1900-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
 """When a model that is for no time in particular may be used, as the best practices of the MLM
 extension have it (https://github.com/stac-extensions/mlm, best-practices.md)."""
 
-EDGE_POINTS = 21
-"""Points along each side of a footprint: sides of a scene bend on the ellipsoid."""
+
+@dataclass(frozen=True)
+class MaskFacts:
+    """What an item says of a mask.
+
+    footprint: GeoJSON, WGS 84. pixels: by class name; others are not looked at. when: of
+    acquisition. version: of the geomask that made it. model: its name. scene: the path or URL that
+    the mask is derived from, None where nobody says. radiometry: a sentence, as in a mask's tags.
+    """
+
+    name: str
+    grid: Grid
+    footprint: Mapping[str, Any]
+    classes: ClassTable
+    pixels: Mapping[str, int]
+    when: datetime.datetime
+    version: str
+    model: str
+    scene: str | None = None
+    radiometry: str | None = None
+
+
+def item_of(facts: MaskFacts, mask: str) -> pystac.Item:
+    """A mask as a STAC 1.1 item.
+
+    Extensions: projection, raster, classification, processing, and eo for the share of cloud and
+    of snow among the measured pixels. mask: where it is, the address of the asset "mask".
+    """
+    made = f"classified by model {facts.model}"
+    item = pystac.Item(
+        id=facts.name,
+        geometry=dict(facts.footprint),
+        bbox=list(shapely.geometry.shape(facts.footprint).bounds),
+        datetime=facts.when,
+        properties={
+            "processing:lineage": f"{made}; {facts.radiometry}" if facts.radiometry else made,
+            "processing:software": {"geomask": facts.version},
+        },
+    )
+    item.stac_extensions.append(PROCESSING)
+    _describe_projection(item, facts.grid)
+    _describe_cover(item, facts.classes, facts.pixels)
+    item.add_asset("mask", _mask_asset(mask, item, facts.classes))
+    if facts.scene is not None:
+        source = facts.scene if "://" in facts.scene else Path(facts.scene).absolute().as_uri()
+        item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, source))
+    return item
+
+
+def add_output(item: pystac.Item, key: str, address: str) -> None:
+    """Polygons, or a raster beside the mask, as an asset."""
+    kind = POLYGON_TYPES.get(Path(address).suffix.lower(), pystac.MediaType.COG)
+    item.add_asset(key, pystac.Asset(address, media_type=kind, roles=["data"]))
 
 
 def mask_item(
     mask: str | Path,
     *,
-    polygons: Path | None = None,
+    polygons: Sequence[Path] = (),
     scene: str | None = None,
     when: datetime.datetime | None = None,
 ) -> pystac.Item:
-    """A finished mask as a STAC 1.1 item; its assets are named by their paths.
+    """A finished mask as an item (`item_of`); its assets are named by their paths.
 
-    Extensions: projection, raster, classification, processing, and eo for the share of cloud and
-    of snow among the measured pixels. The footprint is the grid's outline.
-    mask: a GeoTIFF that geomask wrote. polygons: of the mask, an asset more. scene: what it is
-    derived from, a path or URL. when: of acquisition, where the mask's tags do not say.
+    mask: a GeoTIFF that geomask wrote, and one not yet in its place goes by that. polygons: of the
+    mask, an asset each. scene: what it is derived from, a path or URL. when: of acquisition, where
+    the mask's tags do not say.
     Raises MaskError, and OptionError for a mask without CRS or whose time nobody says.
     """
     with open_mask(mask) as reader:
-        tags = reader.dataset.tags()
-        counts = _counts(reader)
+        tags, path = reader.dataset.tags(), reader.path
+        pixels = _counts(reader)
         grid, classes = reader.grid, reader.classes
-    if grid.crs is None:
-        raise OptionError(f"{mask}: has no CRS, and a STAC item says where on Earth it lies")
-    when = when or _acquired(tags)
+    when = check_item(grid, when or _acquired(tags), path)
+    outline = footprint(grid)
+    assert outline is not None  # `check_item`
+    facts = MaskFacts(
+        name=path.stem,
+        grid=grid,
+        footprint=outline,
+        classes=classes,
+        pixels=pixels,
+        when=when,
+        version=tags.get("GEOMASK_VERSION", __version__),
+        model=tags.get(MODEL_TAG, "unknown"),
+        scene=scene,
+        radiometry=tags.get(RADIOMETRY_TAG),
+    )
+    item = item_of(facts, str(path))
+    for number, file in enumerate(polygons):
+        add_output(item, "polygons" if len(polygons) == 1 else f"polygons-{number + 1}", str(file))
+    return item
+
+
+def check_item(grid: Grid, when: datetime.datetime | None, path: str | Path) -> datetime.datetime:
+    """The time of an item, or OptionError for a mask that cannot be one. path: to call it by."""
+    if footprint(grid) is None:
+        raise OptionError(
+            f"{path}: has no CRS that leads to longitude and latitude, and a STAC item says where "
+            "on Earth it lies"
+        )
     if when is None:
         raise OptionError(
-            f"{mask}: nothing says when the scene was acquired, which a STAC item must; "
+            f"{path}: nothing says when the scene was acquired, which a STAC item must; "
             "give --datetime"
         )
-    outline = _footprint(grid)
-    item = pystac.Item(
-        id=Path(mask).stem,
-        geometry=shapely.geometry.mapping(outline),
-        bbox=list(outline.bounds),
-        datetime=when,
-        properties=_processing(tags),
-    )
-    item.stac_extensions.append(PROCESSING)
-    _describe_projection(item, grid)
-    _describe_cover(item, classes, counts)
-    item.add_asset("mask", _mask_asset(Path(mask), item, classes))
-    if polygons is not None:
-        kind = POLYGON_TYPES.get(polygons.suffix.lower())
-        item.add_asset(
-            "polygons",
-            pystac.Asset(str(polygons), title="Polygons by class", media_type=kind, roles=["data"]),
-        )
-    if scene is not None:
-        item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, scene))
-    return item
+    return when
+
+
+def check_item_output(
+    out: Path, grid: Grid, when: datetime.datetime | None, *, overwrite: bool
+) -> None:
+    """Refuse, before any work, an item that could not be written. Raises OptionError, OutputError.
+
+    when: of acquisition, as far as it is known.
+    """
+    if out.suffix.lower() not in (".json", ".geojson"):
+        raise OptionError(f"{out}: a STAC item is JSON; name it .json")
+    check_output(out, overwrite=overwrite)
+    check_item(grid, when, out)
+
+
+@contextmanager
+def cataloguing(
+    mask: Path,
+    out: Path,
+    *,
+    polygons: Sequence[Path] = (),
+    scene: str | None = None,
+    when: datetime.datetime | None = None,
+) -> Iterator[Staged]:
+    """A mask's item in a file, complete beside its target until it is committed; addresses are
+    relative to it. The mask, and its polygons, may not be in place yet. As `mask_item` otherwise;
+    raises OutputError as well.
+    """
+    item = mask_item(mask, polygons=polygons, scene=scene, when=when)
+    for asset in item.assets.values():
+        place = os.path.relpath(Path(asset.href).absolute(), out.absolute().parent)
+        asset.href = "./" + place.replace(os.sep, "/") if not place.startswith("..") else place
+    with Staged(out) as staged:
+        try:
+            staged.path.write_text(json.dumps(item.to_dict(), indent=1) + "\n", "utf-8")
+        except OSError as error:
+            raise OutputError(
+                f"{out}: could not be written: {error.strerror} (is the disk full?)"
+            ) from error
+        yield staged
 
 
 def model_item(card: Card, model: str | Path, parameters: int | None = None) -> pystac.Item:
@@ -163,30 +262,20 @@ def _counts(reader: MaskReader) -> dict[str, int]:
 
 
 def _acquired(tags: Mapping[str, str]) -> datetime.datetime | None:
-    """By a mask's tags, in UTC."""
+    """By a mask's tags."""
     try:
-        text = json.loads(tags.get(ACQUISITION_TAG, "{}")).get("time")
-        found = None if text is None else datetime.datetime.fromisoformat(text)
+        return time_of(json.loads(tags.get(ACQUISITION_TAG, "{}")))
     except (ValueError, AttributeError, TypeError):
         return None
-    if found is not None and found.tzinfo is None:
-        found = found.replace(tzinfo=datetime.UTC)
-    return found
 
 
-def _footprint(grid: Grid) -> shapely.Polygon:
-    """The grid's outline in longitude and latitude, sides bent as they lie; counterclockwise."""
-    height, width = grid.shape
-    along = np.linspace(0, 1, EDGE_POINTS)[:-1]
-    x = width * np.concatenate([along, np.ones_like(along), 1 - along, np.zeros_like(along)])
-    y = height * np.concatenate([np.zeros_like(along), along, np.ones_like(along), 1 - along])
-    ring = shapely.Polygon(np.column_stack(grid.to_map(x, y)))
-    # Cut where it crosses the date line, as RFC 7946 wants it.
-    there = transform_geom(
-        grid.crs, "EPSG:4326", shapely.geometry.mapping(ring), antimeridian_cutting=True
-    )
-    outline: shapely.Polygon = shapely.orient_polygons(shapely.geometry.shape(there))
-    return outline
+def time_of(acquisition: Mapping[str, Any]) -> datetime.datetime | None:
+    """When a scene was taken, by `Acquisition.known()`; UTC where it does not say otherwise."""
+    try:
+        found = datetime.datetime.fromisoformat(str(acquisition.get("time")))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=datetime.UTC)
 
 
 def _describe_projection(item: pystac.Item, grid: Grid) -> None:
@@ -203,7 +292,7 @@ def _describe_projection(item: pystac.Item, grid: Grid) -> None:
 
 def _describe_cover(item: pystac.Item, classes: ClassTable, counts: Mapping[str, int]) -> None:
     """Percent of the measured pixels, and how many of all were measured."""
-    measured = sum(counts.values())
+    measured = sum(counts[name] for name in classes.names)
     if not measured:
         return
     cover = EOExtension.ext(item, add_if_missing=True)
@@ -213,10 +302,8 @@ def _describe_cover(item: pystac.Item, classes: ClassTable, counts: Mapping[str,
         cover.snow_cover = round(100 * counts["snow"] / measured, 2)
 
 
-def _mask_asset(mask: Path, item: pystac.Item, classes: ClassTable) -> pystac.Asset:
-    asset = pystac.Asset(
-        str(mask), title="Class mask", media_type=pystac.MediaType.COG, roles=["data"]
-    )
+def _mask_asset(mask: str, item: pystac.Item, classes: ClassTable) -> pystac.Asset:
+    asset = pystac.Asset(mask, title="Class mask", media_type=pystac.MediaType.COG, roles=["data"])
     asset.set_owner(item)
     RasterExtension.ext(asset, add_if_missing=True).bands = [
         RasterBand.create(nodata=NODATA, data_type=DataType.UINT8)
@@ -235,13 +322,3 @@ def _classifications(classes: ClassTable) -> list[Classification]:
         )
         for entry in classes
     ]
-
-
-def _processing(tags: Mapping[str, str]) -> dict[str, Any]:
-    """What made the mask, and of what, by its tags."""
-    lineage = f"{tags.get(SCENE_TAG, 'a scene')} classified by model {tags.get(MODEL_TAG, '?')}"
-    radiometry = tags.get("GEOMASK_RADIOMETRY")
-    return {
-        "processing:lineage": f"{lineage}; {radiometry}" if radiometry else lineage,
-        "processing:software": {"geomask": tags.get("GEOMASK_VERSION", __version__)},
-    }

@@ -29,6 +29,9 @@ SCENE_TAG, MODEL_TAG, ACQUISITION_TAG = "GEOMASK_SCENE", "GEOMASK_MODEL", "GEOMA
 """File tags with the name of the scene's file, the model's name, and JSON of what is known of the
 acquisition (`scene.Acquisition`)."""
 
+RADIOMETRY_TAG = "GEOMASK_RADIOMETRY"
+"""File tag with what was applied to digital numbers, and where that was read."""
+
 UNKNOWN_PERCENT = NODATA
 """Value of confidence and probability rasters where nothing was measured."""
 

@@ -22,7 +22,14 @@ import numpy.typing as npt
 
 from geomask.engine import Engine, Launched, Loaded, Result
 from geomask.inference import Inference
-from geomask.mask import ACQUISITION_TAG, MODEL_TAG, SCENE_TAG, mask_layout, percent_layout
+from geomask.mask import (
+    ACQUISITION_TAG,
+    MODEL_TAG,
+    RADIOMETRY_TAG,
+    SCENE_TAG,
+    mask_layout,
+    percent_layout,
+)
 from geomask.output import check_distinct
 from geomask.raster import RasterWriter, check_raster
 from geomask.scene import Scene
@@ -224,6 +231,6 @@ def _tags(inference: Inference) -> dict[str, str]:
         MODEL_TAG: card.name,
         "GEOMASK_MODEL_SHA256": inference.model.sha256,
         "GEOMASK_BANDS": json.dumps({b: scene.bands[b].source for b in inference.bands}),
-        "GEOMASK_RADIOMETRY": scene.radiometry(inference.bands),
+        RADIOMETRY_TAG: scene.radiometry(inference.bands),
         "GEOMASK_NODATA": scene.provenance.nodata,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ Load = Callable[[], tuple[Model, tuple[Engine, ...]]]
 class Request:
     """What is asked of one scene.
 
-    scene: a path for `open_scene`. outputs: the rasters. polygons, quicklook: their files, None
-    for none.
+    scene: a path for `open_scene`. outputs: the rasters. polygons, quicklook, item: files of
+    polygons, of a picture and of a STAC item, None for none. when: of acquisition, for the item,
+    where the product does not say.
     Options by who takes them: stated, `open_scene`; plan, `prepare`; running, `predicting`;
     drawn, what polygons are like. overwrite: replace outputs.
     """
@@ -38,6 +40,8 @@ class Request:
     outputs: Outputs
     polygons: Path | None = None
     quicklook: Path | None = None
+    item: Path | None = None
+    when: datetime | None = None
     stated: Mapping[str, Any] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
     running: Mapping[str, Any] = field(default_factory=dict)
@@ -55,6 +59,11 @@ def preparing(request: Request, load: Load) -> Iterator[Inference]:
         check_outputs(request.outputs, scene, overwrite=request.overwrite)
         if request.quicklook is not None:
             check_quicklook(request.quicklook, overwrite=request.overwrite, inputs=scene.files)
+        if request.item is not None:
+            from geomask.catalogue import check_item_output, time_of
+
+            when = request.when or time_of(scene.acquisition.known())
+            check_item_output(request.item, scene.grid, when, overwrite=request.overwrite)
         model, engines = load()
         if request.polygons is not None:
             plan = check_vectors(
@@ -99,6 +108,17 @@ def predict_and_trace(
         if request.quicklook is not None:
             picture = drawing(inference.scene, finished.mask, request.quicklook)
             commits.append(stack.enter_context(picture).commit)
+        if request.item is not None:
+            from geomask.catalogue import cataloguing
+
+            item = cataloguing(
+                finished.mask,
+                request.item,
+                polygons=() if summary is None else summary.paths,
+                scene=request.scene,
+                when=request.when,
+            )
+            commits.append(stack.enter_context(item).commit)
         for commit in commits:
             commit()
         return finished.prediction, summary

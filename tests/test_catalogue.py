@@ -51,13 +51,13 @@ def mask(tmp_path: Path) -> Path:
 
 
 def test_an_item_says_what_the_mask_is(mask: Path, tmp_path: Path) -> None:
-    item = mask_item(mask, polygons=tmp_path / "c.gpkg", scene="/data/S2A.SAFE")
+    item = mask_item(mask, polygons=[tmp_path / "c.gpkg"], scene="/data/S2A.SAFE")
     item.set_self_href(str(tmp_path / "m.json"))
     item.make_asset_hrefs_relative()
     again = pystac.Item.from_dict(json.loads(json.dumps(item.to_dict())))
     assert again.datetime == WHEN
     assert (again.assets["mask"].href, again.assets["polygons"].href) == ("./m.tif", "./c.gpkg")
-    assert again.get_single_link("derived_from").href == "/data/S2A.SAFE"
+    assert again.get_single_link("derived_from").href == "file:///data/S2A.SAFE"
     cover = EOExtension.ext(again)
     assert (cover.cloud_cover, cover.snow_cover) == (37.5, 25.0), "of 8 measured pixels"
     projection = ProjectionExtension.ext(again)
@@ -130,3 +130,24 @@ def test_a_model_is_an_item_too(model_file: Path) -> None:
     assert [band.name for band in about.input[0].bands] == list(card.bands)
     assert [c.value for c in about.output[0].classes] == [c.code for c in card.classes]
     assert Path(item.assets["model"].href) == model_file
+
+
+def test_predict_writes_an_item_that_leads_to_its_outputs(
+    scene_file: Path, model_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "stac").mkdir(parents=True)
+    words = ["predict", str(scene_file), "--model", str(model_file), "--out", str(out / "m.tif")]
+    words += ["--shp", str(out / "c.gpkg"), "--stac", str(out / "stac" / "m.json"), "-q"]
+    refused = CliRunner().invoke(cli, words)
+    assert refused.exit_code != 0
+    assert "give --datetime" in refused.output
+    assert [path.name for path in out.iterdir()] == ["stac"]
+    done = CliRunner().invoke(cli, [*words, "--datetime", "2024-05-06T10:11:12"])
+    assert done.exit_code == 0, done.output
+    item = pystac.Item.from_file(str(out / "stac" / "m.json"))
+    assert item.datetime == WHEN
+    assert item.id == "m"
+    for key, name in (("mask", "m.tif"), ("polygons", "c.gpkg")):
+        assert Path(item.assets[key].get_absolute_href()).resolve() == (out / name).resolve()
+    assert item.get_single_link("derived_from").href == scene_file.absolute().as_uri()

@@ -5,28 +5,25 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from affine import Affine
+from rasterio.crs import CRS
+
+from geomask.batch.options import POLYGONS
 from geomask.batch.places import Places
 from geomask.batch.record import Record
+from geomask.classes import ClassTable, MaskClass
 from geomask.errors import GeomaskWarning, OutputError
+from geomask.grid import Grid
 from geomask.output import Staged
 
-COG = "image/tiff; application=geotiff; profile=cloud-optimized"
-"""Media type of the masks (STAC best practices, "Common media types")."""
-
-POLYGON_TYPES = {
-    ".shp": "application/vnd.shp",
-    ".gpkg": "application/geopackage+sqlite3",
-    ".fgb": "application/vnd.flatgeobuf",
-    ".geojson": "application/geo+json",
-    ".parquet": "application/vnd.apache.parquet",
-}
-"""Media types of polygons, by suffix."""
+if TYPE_CHECKING:
+    from pystac import Item
 
 
 def write_catalog(records: Sequence[Record], places: Places) -> Path | None:
@@ -37,7 +34,9 @@ def write_catalog(records: Sequence[Record], places: Places) -> Path | None:
     folder may be moved.
     Raises OutputError.
     """
-    timed = [(record, when) for record in records if (when := _time(record)) is not None]
+    from geomask.catalogue import time_of
+
+    timed = [(each, when) for each in records if (when := time_of(each.acquisition)) is not None]
     if 0 < len(timed) < len(records):
         warnings.warn(
             f"{places.root}: {len(records) - len(timed)} of {len(records)} scenes do not say when "
@@ -77,58 +76,44 @@ def remove_items(records: Sequence[Record], places: Places) -> None:
             item.parent.rmdir()
 
 
-def _item(record: Record, when: datetime, places: Places, root: Path) -> Any:
-    from pystac import Asset, Item, Link
-    from pystac.extensions.classification import Classification, ClassificationExtension
-    from pystac.extensions.projection import ProjectionExtension
-    from shapely.geometry import shape
+def _item(record: Record, when: datetime, places: Places, root: Path) -> Item:
+    from geomask.catalogue import MaskFacts, add_output, item_of
 
-    assert record.footprint is not None
-    item = Item(
-        id=record.name,
-        geometry=dict(record.footprint),
-        bbox=list(shape(record.footprint).bounds),
-        datetime=when,
-        properties={
-            "geomask:model": record.model["name"],
-            "geomask:model_sha256": record.model["sha256"],
-            "geomask:version": record.geomask,
-            **{f"geomask:{name}_percent": share for name, share in record.percent.items()},
-        },
+    below = root / record.name  # where the item's file will be
+    roles = {role: output.path for output in record.outputs if (role := _role(output.path))}
+    addresses = {
+        role: os.path.relpath(places.root / path, below).replace(os.sep, "/")
+        for role, path in roles.items()
+    }
+    assert record.footprint is not None  # `write_catalog` is given no other
+    facts = MaskFacts(
+        name=record.name,
+        grid=_grid(record.grid or {}),
+        footprint=record.footprint,
+        classes=ClassTable(tuple(_class(entry) for entry in record.classes)),
+        pixels=record.pixels,
+        when=when,
+        version=record.geomask,
+        model=record.model["name"],
+        scene=record.scene,
     )
+    item = item_of(facts, addresses.pop("mask"))
+    for role, address in addresses.items():
+        add_output(item, role, address)
     if "platform" in record.acquisition:
         item.properties["platform"] = record.acquisition["platform"]
-    grid = record.grid or {}
-    projection = ProjectionExtension.ext(item, add_if_missing=True)
-    projection.apply(
-        epsg=grid["epsg"],
-        wkt2=grid["crs"],
-        shape=[grid["height"], grid["width"]],
-        transform=list(grid["transform"]),
-    )
-    below = root / record.name  # where the item's file will be
-    for output in record.outputs:
-        key = _role(output.path)
-        if key is None:
-            continue
-        place = os.path.relpath(places.root / output.path, below).replace(os.sep, "/")
-        media = POLYGON_TYPES.get(Path(output.path).suffix, COG)
-        item.add_asset(key, Asset(place, media_type=media, roles=["data"]))
-    mask = ClassificationExtension.ext(item.assets["mask"], add_if_missing=True)
-    mask.apply(
-        classes=[
-            Classification.create(
-                value=each["code"],
-                name=each["name"],
-                description=each["name"],
-                color_hint="".join(f"{part:02X}" for part in each["color"]),
-            )
-            for each in record.classes
-        ]
-    )
-    source = record.scene if "://" in record.scene else Path(record.scene).as_uri()
-    item.add_link(Link("derived_from", source))
     return item
+
+
+def _grid(known: Mapping[str, Any]) -> Grid:
+    """Of a record that has a footprint, and so a CRS."""
+    transform = Affine(*known["transform"])
+    return Grid(CRS.from_wkt(known["crs"]), transform, known["width"], known["height"])
+
+
+def _class(entry: Mapping[str, Any]) -> MaskClass:
+    red, green, blue = entry["color"]
+    return MaskClass(entry["code"], entry["name"], (red, green, blue))
 
 
 def _role(path: str) -> str | None:
@@ -136,16 +121,8 @@ def _role(path: str) -> str | None:
     folder, _, name = path.rpartition("/")
     if folder == "polygons":
         suffix = Path(name).suffix
-        return f"polygons:{Path(name).stem}" if suffix in POLYGON_TYPES else None
+        return f"polygons:{Path(name).stem}" if suffix in POLYGONS else None
     return {"": "mask", "confidence": "confidence"}[folder]
-
-
-def _time(record: Record) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(record.acquisition.get("time")))
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _around(boxes: Sequence[Sequence[float]]) -> list[float]:

@@ -8,11 +8,11 @@ import traceback
 from dataclasses import replace
 from typing import Any
 
-from geomask.batch.footprint import footprint
 from geomask.batch.record import Record, write_record
 from geomask.batch.task import Order, Task
 from geomask.engine import Engine
 from geomask.errors import GeomaskError, OutputError
+from geomask.footprint import footprint
 from geomask.inference import Inference
 from geomask.predict import Prediction
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from geomask.cli import options
+from geomask.cli.grouped import GroupedCommand
 
 if TYPE_CHECKING:
     from geomask.checkpoint import Model
@@ -17,7 +19,39 @@ if TYPE_CHECKING:
     from geomask.vectors.writing import VectorSummary
 
 
-@click.command("predict", short_help="A scene to a mask, and to polygons.")
+def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | None:
+    """ISO 8601 as a time; UTC where it does not say otherwise."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text!r} is no date and time, as 2024-05-06T10:11:12Z"
+        ) from error
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+GROUPS = {
+    "What to write": (
+        *("out", "shp", "confidence", "probabilities", "quicklook", "stac", "when"),
+        *("compress", "style", "overwrite"),
+    ),
+    "The scene": ("bands", "sensor", "scale", "offset", "nodata", "grid"),
+    "The network": (
+        *("model", "device", "precision", "resolution", "patch", "margin", "batch", "readers"),
+    ),
+    "Polygons": (
+        *("classes", "connectivity", "min_area", "fill_holes", "buffer", "simplify", "smooth"),
+        *("crs", "per_class"),
+    ),
+}
+"""Headings of `--help`, and what is under them."""
+
+
+@click.command(
+    "predict", cls=GroupedCommand, groups=GROUPS, short_help="A scene to a mask, and to polygons."
+)
 @click.argument("scene")
 @options.path_option("--out", required=True, help="The mask to write, a GeoTIFF.")
 @options.path_option(
@@ -26,6 +60,14 @@ if TYPE_CHECKING:
 @options.path_option("--confidence", help="Also write the chosen class's percent here.")
 @options.path_option("--probabilities", help="Also write every class's percent here.")
 @options.path_option("--quicklook", help="Also draw the mask over the scene here, a PNG.")
+@options.path_option("--stac", help="Also write a STAC item of the mask here, a JSON file.")
+@click.option(
+    "--datetime",
+    "when",
+    callback=_moment,
+    metavar="ISO",
+    help="Of acquisition, for --stac, where the product does not say: 2024-05-06T10:11:12Z.",
+)
 @options.model_option
 @options.bands_option
 @options.sensor_option
@@ -128,6 +170,8 @@ class _Job:
             Outputs(given["out"], given["confidence"], given["probabilities"], polygons.style),
             given["shp"],
             given["quicklook"],
+            given["stac"],
+            given["when"],
             stated=take("bands", "sensor", "scale", "offset", "nodata", "grid"),
             plan=take("patch", "margin", "resolution"),
             running=take("readers", "compress"),
@@ -174,8 +218,9 @@ class _Job:
         if self.as_json:
             print_json(about.to_json())
             return
-        others = [self.request.polygons, self.request.quicklook]
-        targets = [*self.request.outputs.paths, *(path for path in others if path is not None)]
+        request = self.request
+        others = [request.polygons, request.quicklook, request.item]
+        targets = [*request.outputs.paths, *(path for path in others if path is not None)]
         resolution = about.resolution
         metres = "native pixels" if resolution is None else f"{resolution[0]:.4g} m"
         print_facts(

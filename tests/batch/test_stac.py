@@ -313,7 +313,9 @@ def test_the_results_are_a_stac_collection(batch: Batch, collection: Path, tmp_p
     for asset in one.assets.values():
         assert Path(asset.get_absolute_href() or "").is_file()
     classes = one.assets["mask"].extra_fields["classification:classes"]
-    assert [(c["value"], c["name"]) for c in classes] == [(0, "clear"), (1, "cloud"), (2, "shadow")]
+    assert [(c["value"], c["name"]) for c in classes] == [
+        *((0, "clear"), (1, "cloud"), (2, "shadow"), (255, "nodata"))
+    ]
     assert one.properties["platform"] == "sentinel-2a"
     with rasterio.open(one.assets["mask"].get_absolute_href()) as mask:
         assert one.properties["proj:shape"] == list(mask.shape)
@@ -353,7 +355,7 @@ def test_an_item_of_a_scene_that_fails_now_is_removed(
 def test_across_the_antimeridian_a_footprint_has_two_parts() -> None:
     from rasterio.crs import CRS
 
-    from geomask.batch.footprint import footprint
+    from geomask.footprint import footprint
     from geomask.grid import Grid
 
     # UTM zone 60 south, from about 179.5 degrees east on.

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import shapely
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.warp import transform_geom
+from shapely.geometry import mapping
+from shapely.geometry import shape as shape_of
 
 from geomask.grid import Grid
 from geomask.raster import GDAL_ERRORS
@@ -21,8 +24,8 @@ DECIMALS = 6
 
 
 def footprint(grid: Grid) -> dict[str, Any] | None:
-    """A polygon around the grid, cut where it crosses the antimeridian; None without a CRS, or
-    where PROJ has no coordinates for it."""
+    """A polygon around the grid, counterclockwise, cut where it crosses the antimeridian; None
+    without a CRS, or where PROJ has no coordinates for it."""
     if grid.crs is None:
         return None
     steps = np.linspace(0, 1, POINTS)[:-1]
@@ -47,6 +50,8 @@ def footprint(grid: Grid) -> dict[str, Any] | None:
     flat = np.array(_numbers(there["coordinates"]))
     if not np.isfinite(flat).all() or np.abs(flat).max() > 180:
         return None
+    # Counterclockwise, as RFC 7946 has it.
+    there = mapping(shapely.orient_polygons(shape_of(there)))
     return {"type": there["type"], "coordinates": _rounded(there["coordinates"])}
 
 
