@@ -126,7 +126,7 @@ def command(**given: Any) -> None:
     SCENE is what was delivered: a Sentinel-2 SAFE, LISS-4 or Landsat folder or zip, a folder of
     band files, a STAC item; or any raster GDAL opens, by path, https:// or s3://, its bands found
     by their descriptions (blue, B02, nir …) or named with --bands. The mask lies on the scene's
-    own grid; 255 is nodata.
+    own grid; 255 is nodata. Options of polygons marked * hold all polygons in memory.
 
     \b
     geomask predict S2A_MSIL1C_20230101T….SAFE --out mask.tif --shp clouds.shp

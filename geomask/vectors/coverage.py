@@ -100,8 +100,8 @@ def smoothed(geometries: Geometries, reach: float = REACH) -> Geometries:
         in_wrong = np.repeat(wrong[part_of], sizes)
         stays = np.zeros(int(vertex.max()) + 1, bool)
         stays[vertex[in_wrong]] = True
-        if fixed[stays[vertex]].all():
-            return geometries
+        if fixed[stays[vertex]].all():  # nothing was cut of what is wrong
+            return result
         fixed |= stays[vertex]
 
 

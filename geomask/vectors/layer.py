@@ -26,6 +26,9 @@ DRIVERS = {
 }
 """GDAL's drivers for the formats that it writes polygons in, by suffix."""
 
+BULK = (".shp", ".gpkg")
+"""Those of them that GDAL can add to once they are closed."""
+
 PARQUET = ".parquet"
 
 

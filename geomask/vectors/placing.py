@@ -60,11 +60,21 @@ class Placing:
         return self._to_target is not None
 
     def placed(self, geometries: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Polygons in pixels as polygons on the map. Raises OptionError as `to_map`."""
+        """Polygons in pixels as polygons on the map.
+
+        Raises OptionError as `to_map`, and where the map tears polygons apart at its ends.
+        """
         result: npt.NDArray[Any] = shapely.transform(
             self.vertices(geometries),
             lambda pixels: np.stack(self.to_map(pixels[:, 0], pixels[:, 1]), axis=1),
         )
+        if self.bends and self.crs is not None and self.crs.is_geographic and len(result):
+            left, _, right, _ = shapely.bounds(result).T
+            if np.degrees(self.crs.units_factor[1] * np.max(right - left)) > 180:
+                raise OptionError(
+                    f"polygons cross the 180th meridian, where {self.crs.to_string()} would tear "
+                    "them apart; choose another --crs, or none and .gpkg"
+                )
         return result
 
     def vertices(self, geometries: npt.NDArray[Any]) -> npt.NDArray[Any]:

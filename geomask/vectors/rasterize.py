@@ -105,7 +105,9 @@ def rasterize_polygons(
         strips = _burnt(source, model.grid, model.classes)
         tags = {**model.tags, **_own_tags(Path(polygons))}
         layout = mask_layout(model.classes, tags, style=style)
-        writer = stack.enter_context(RasterWriter(out, model.grid, layout, compress=compress))
+        writer = stack.enter_context(
+            RasterWriter(out, model.grid, layout, block=ROWS, compress=compress)
+        )
         counts = np.zeros(256, np.int64)
         for (window, codes), measured in zip(strips, model.strips, strict=True):
             codes[~measured] = NODATA

@@ -20,8 +20,7 @@ from geomask.mask import Origin
 from geomask.output import Staged
 from geomask.vectors.areas import has_metres
 from geomask.vectors.features import Features
-from geomask.vectors.layer import PARQUET, Layer
-from geomask.vectors.layer_bulk import SUFFIXES, BulkLayer
+from geomask.vectors.layer import BULK, PARQUET, Layer
 from geomask.vectors.layer_fiona import FionaLayer
 from geomask.vectors.options import PolygonOptions
 from geomask.vectors.placing import Placing
@@ -72,8 +71,11 @@ def open_layer(
         from geomask.vectors.layer_parquet import ParquetLayer  # pyarrow takes long to load
 
         return ParquetLayer(staged, crs, names, origin, multi=multi)
-    kind = BulkLayer if staged.target.suffix.lower() in SUFFIXES else FionaLayer
-    return kind(staged, crs, names, origin, multi=multi)
+    if staged.target.suffix.lower() in BULK:
+        from geomask.vectors.layer_bulk import BulkLayer  # so does pyogrio, with pandas
+
+        return BulkLayer(staged, crs, names, origin, multi=multi)
+    return FionaLayer(staged, crs, names, origin, multi=multi)
 
 
 def write_layers(

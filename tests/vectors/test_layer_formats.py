@@ -164,3 +164,19 @@ def test_no_format_warns_when_it_is_opened(
             assert len(list(found)) == 2
         assert len(geopandas.read_file(out)) == 2
     assert not [str(warning.message) for warning in recwarn]
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".parquet"])
+def test_polygons_are_not_torn_apart_at_the_180th_meridian(tmp_path: Path, suffix: str) -> None:
+    """A UTM zone that ends there, and a mask that goes on."""
+    path = tmp_path / "mask.tif"
+    profile = {"driver": "GTiff", "width": 20, "height": 20, "count": 1, "dtype": "uint8"}
+    profile |= {"crs": "EPSG:32660", "transform": Affine(1000, 0, 820_000, 0, -1000, 10_000)}
+    codes = np.zeros((20, 20), np.uint8)
+    codes[3, 3], codes[5] = 2, 1
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(codes, 1)
+    with pytest.raises(OptionError, match="180th meridian"):
+        vectorize_mask(path, tmp_path / f"c{suffix}", crs="EPSG:4326")
+    assert not (tmp_path / f"c{suffix}").exists()
+    vectorize_mask(path, tmp_path / f"c{suffix}", crs="EPSG:4326", classes=["shadow"])
