@@ -104,5 +104,6 @@ def _same_place(scene: Grid, mask: Grid) -> bool:
     here, there = (
         np.stack(grid.to_map(ends * grid.width, ends * grid.height)) for grid in (scene, mask)
     )
-    pixel = max(abs(value) for grid in (scene, mask) for value in grid.transform[:6:4])
+    steps = [grid.transform for grid in (scene, mask)]
+    pixel = max(abs(value) for t in steps for value in (t.a, t.b, t.d, t.e))
     return bool(np.all(np.abs(here - there) <= pixel))

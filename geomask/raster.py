@@ -185,7 +185,8 @@ class RasterWriter:
 
     def finish(self) -> None:
         """Complete the file, overviews included, beside its target, and read it back."""
-        with self._errors():
+        # Somebody may have forbidden GDAL its .aux.xml, and some masks need theirs.
+        with self._errors(), rasterio.Env(GDAL_PAM_ENABLED=True):
             self._dataset.close()
             self._describe()
             rasterio.shutil.copy(self._work, self._staged.path, **self._copy_options)
@@ -216,6 +217,11 @@ class RasterWriter:
     def _read_back(self) -> None:
         """Compare the file with what was written: GDAL says nothing of a disk that fills up
         while a file is closed, or while the COG driver's threads compress."""
+        if self._layout.pam:
+            path = self._staged.path
+            described = path.with_name(path.name + PAM).read_bytes().rstrip()
+            if not described.endswith(b"</PAMDataset>"):
+                raise OSError(errno.EIO, "what GDAL keeps beside it is not whole")
         with quiet(), rasterio.open(self._staged.path) as dataset:
             # GDAL drops an empty value, and the space around any.
             found = {key: value.strip() for key, value in dataset.tags().items()}

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.windows import Window
@@ -129,6 +130,25 @@ class TestMask:
         with rasterio.open(tmp_path / "mask.tif") as dataset:
             assert dataset.crs == grid.crs
         assert "<Category>cloud</Category>" in (tmp_path / "mask.tif.aux.xml").read_text()
+
+    def test_gdal_may_have_been_told_to_keep_none(self, tmp_path: Path) -> None:
+        with rasterio.Env(GDAL_PAM_ENABLED=False):
+            write_mask(tmp_path / "mask.tif")
+        assert "<Category>snow</Category>" in (tmp_path / "mask.tif.aux.xml").read_text()
+
+    def test_a_table_that_is_cut_short_is_noticed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        copy = rasterio.shutil.copy
+
+        def cut(source: Path, target: Path, **how: object) -> None:
+            copy(source, target, **how)
+            Path(f"{target}.aux.xml").write_text("<PAMDataset>")
+
+        monkeypatch.setattr(rasterio.shutil, "copy", cut)
+        with pytest.raises(OutputError, match=r"mask\.tif: could not be written: .*not whole"):
+            write_mask(tmp_path / "mask.tif")
+        assert files(tmp_path) == []
 
     def test_prediction_writes_the_models_classes(self, scene_file: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"

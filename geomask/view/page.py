@@ -73,8 +73,8 @@ def _header(seen: Look) -> Html:
     size = f"{seen.grid.width} x {seen.grid.height} pixels"
     size += "" if (height, width) == seen.grid.shape else f", shown as {width} x {height}"
     size += "" if seen.metres is None else f", {seen.metres * width / 1000:.4g} km across"
-    known = [("Date", str(seen.date)), ("Model", str(seen.model)), ("Size", size)]
-    return facts([(term, what) for term, what in known if what != "None"])
+    known = [("Date", seen.date), ("Model", seen.model), ("Size", size)]
+    return facts([(term, what) for term, what in known if what is not None])
 
 
 def _photo(seen: Look) -> Html:
