@@ -11,6 +11,16 @@ from geomask.vectors.options import PolygonOptions
 POLYGONS = (".shp", ".gpkg", ".fgb", ".geojson", ".parquet")
 """Formats of polygons, by suffix (`layer.check_format`)."""
 
+DEFAULTS = {
+    "precision": "auto",
+    "compress": "deflate",
+    "confidence": False,
+    "min_area": 0.0,
+    "per_class": False,
+    "connectivity": 4,
+}
+"""What is not worth a word in a record; None is at no place."""
+
 
 @dataclass(frozen=True)
 class SceneOptions:
@@ -37,9 +47,9 @@ class SceneOptions:
         """Those that decide the bytes that come out, as plain values; what is at its default is
         left out. The model is not among them, since its file's hash stands for it."""
         said = {
-            "precision": self.precision if self.precision != "auto" else None,
-            "compress": self.compress if self.compress != "deflate" else None,
-            "confidence": self.confidence or None,
+            "precision": self.precision,
+            "compress": self.compress,
+            "confidence": self.confidence,
             "polygons": self.polygons,
             **self.stated,
             **self.plan,
@@ -49,7 +59,7 @@ class SceneOptions:
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in sorted(said.items())
-            if value is not None
+            if value is not None and (name not in DEFAULTS or value != DEFAULTS[name])
         }
 
 

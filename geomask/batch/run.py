@@ -144,10 +144,10 @@ def run_batch(
     retries: how often a scene is begun again after a fault of disk or network. overwrite: do all
     of them again.
 
-    A scene that cannot be done is in the result with its reason, and the others go on. A run
-    that is interrupted, however, leaves what another one completes. A script that has several
-    workers calls this under `if __name__ == "__main__"`, since each of them imports it. Raises BatchError,
-    OutputError or ModelError before any work, and BatchError where no worker can be had.
+    A scene that cannot be done is in the result with its reason, and the others go on; a run that
+    is interrupted leaves what another one completes. A script that has several workers calls this
+    under `if __name__ == "__main__"`, since each of them imports it. Raises BatchError, OutputError
+    or ModelError before any work, and BatchError where no worker can be had.
     """
     plan = plan_batch(
         scenes,

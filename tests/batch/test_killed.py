@@ -15,7 +15,7 @@ from tests.batch.conftest import Batch, content, leftovers, records, write_scene
 
 ROOT = str(Path(__file__).parents[2])
 KILLS = 20
-SCENES = 40
+SCENES = 60
 
 RUNNER = """
 # Everything is imported once; each round is a fork that is killed, as the system would.
@@ -23,16 +23,21 @@ import os, signal, sys, time
 import torch
 from geomask.batch import SceneOptions, find_scenes, run_batch
 from geomask.batch import job
+from geomask.batch.run import Progress
 scenes, out, model = sys.argv[1:]
 print("ready", flush=True)
 for line in sys.stdin:
+    begun, theirs = os.pipe()
     child = os.fork()
     if child == 0:
         torch.set_num_threads(1)
-        result = run_batch(find_scenes([scenes]), out, SceneOptions(model=model, polygons=".shp"))
+        progress = Progress(begun=lambda task: os.write(theirs, b"."))
+        options = SceneOptions(model=model, polygons=".shp")
+        result = run_batch(find_scenes([scenes]), out, options, progress=progress)
         os._exit(3 if result.failed else 0)
     delay = float(line)
     if delay:
+        os.read(begun, 1)
         time.sleep(delay)
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
@@ -45,7 +50,8 @@ def test_killed_twenty_times_at_any_moment_it_ends_complete(
     batch: Batch, tmp_path: Path, model_file: Path
 ) -> None:
     write_scenes(tmp_path / "in", SCENES)
-    batch(tmp_path / "in", polygons=".shp", out=tmp_path / "whole")
+    result = batch(tmp_path / "in", polygons=".shp", out=tmp_path / "whole")
+    per_scene = sum(record.seconds["total"] for record in result.done) / SCENES
     whole = content(tmp_path / "whole")
     out = tmp_path / "out"
     process = subprocess.Popen(
@@ -70,7 +76,7 @@ def test_killed_twenty_times_at_any_moment_it_ends_complete(
     killed = 0
     before: dict[str, dict[str, object]] = {}
     for _ in range(KILLS):
-        killed += round_of(rng.uniform(0.02, 0.4)) == -9
+        killed += round_of(rng.uniform(0, 3) * per_scene) == -9
         now = records(out)
         assert before.items() <= now.items()  # what was complete was not done again
         for name, record in now.items():
