@@ -117,12 +117,12 @@ def _class(entry: Mapping[str, Any]) -> MaskClass:
 
 
 def _role(path: str) -> str | None:
-    """The key of an output among an item's assets; None for a shapefile's other parts."""
+    """The key of an output among an item's assets; None for styles and a shapefile's parts."""
     folder, _, name = path.rpartition("/")
+    stem, suffix = Path(name).stem, Path(name).suffix
     if folder == "polygons":
-        suffix = Path(name).suffix
-        return f"polygons:{Path(name).stem}" if suffix in POLYGONS else None
-    return {"": "mask", "confidence": "confidence"}[folder]
+        return f"polygons:{stem}" if suffix in POLYGONS else None
+    return {"": "mask", "confidence": "confidence"}[folder] if suffix == ".tif" else None
 
 
 def _around(boxes: Sequence[Sequence[float]]) -> list[float]:

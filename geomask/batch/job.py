@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 import warnings
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,6 @@ from geomask.inference import make_engines
 from geomask.pipeline import Outputs
 from geomask.together import Request, predict_and_trace, preparing
 from geomask.vectors.vectorize import tracing
-from geomask.vectors.writing import VectorSummary
 
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts, at most."""
@@ -119,7 +119,7 @@ class SceneWorker:
         seconds = {"opening": opened, **prediction.stages}
         if polygons is not None:
             seconds["polygons"] = polygons.seconds
-        outputs = [*request.outputs.paths, *_files(polygons)]
+        outputs = _files([*request.outputs.paths, *([] if polygons is None else polygons.paths)])
         if earlier is not None:
             _remove_old(earlier, outputs, self.places)
         return Record(
@@ -179,7 +179,7 @@ def trace(order: Order, task: Task, record: Record) -> Record:
         task,
         replace(
             record,
-            outputs=(*record.outputs, *written(_files(summary), places)),
+            outputs=(*record.outputs, *written(_files(summary.paths), places)),
             polygons=summary.counts,
             seconds=seconds,
             finished=time.time(),
@@ -215,10 +215,8 @@ class SceneWork:
         return saved(self.order, task, self.order.failed(task, "WorkerLost", reason))
 
 
-def _files(polygons: VectorSummary | None) -> list[Path]:
-    if polygons is None:
-        return []
-    return [file for path in polygons.paths for file in with_companions(path)]
+def _files(paths: Iterable[Path]) -> list[Path]:
+    return [file for path in paths for file in with_companions(path)]
 
 
 def _remove_old(earlier: Record, outputs: list[Path], places: Places) -> None:

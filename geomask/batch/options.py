@@ -15,9 +15,7 @@ DEFAULTS = {
     "precision": "auto",
     "compress": "deflate",
     "confidence": False,
-    "min_area": 0.0,
-    "per_class": False,
-    "connectivity": 4,
+    "style": True,
 }
 """What is not worth a word in a record; None is at no place."""
 
@@ -51,6 +49,7 @@ class SceneOptions:
             "compress": self.compress,
             "confidence": self.confidence,
             "polygons": self.polygons,
+            "style": self.drawn.style,
             **self.stated,
             **self.plan,
         }

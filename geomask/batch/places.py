@@ -10,6 +10,8 @@ from pathlib import Path
 from geomask.batch.options import SceneOptions
 from geomask.errors import OutputError
 from geomask.output import sweep
+from geomask.raster import PAM
+from geomask.styles import STYLE
 
 SHAPEFILE = (".shx", ".dbf", ".prj", ".cpg")
 """Files that geomask writes beside a .shp."""
@@ -106,7 +108,9 @@ class Places:
 
 
 def with_companions(path: Path) -> Iterator[Path]:
-    """A file, and those that a shapefile has beside it."""
+    """A file, its style and attribute table, and what a shapefile has beside it."""
     yield path
+    yield path.with_suffix(STYLE)
+    yield path.with_name(path.name + PAM)
     if path.suffix.lower() == ".shp":
         yield from (path.with_suffix(suffix) for suffix in SHAPEFILE)

@@ -51,7 +51,9 @@ def test_a_record_says_what_was_done_with_what(batch: Batch, tmp_path: Path) -> 
     assert record["inputs"] == [
         {"path": str(scene), "size": about.st_size, "mtime_ns": about.st_mtime_ns}
     ]
-    assert [item["path"] for item in record["outputs"]] == ["s00.tif", "polygons/s00.gpkg"]
+    assert [item["path"] for item in record["outputs"]] == [
+        *("s00.tif", "s00.qml", "s00.tif.aux.xml", "polygons/s00.gpkg", "polygons/s00.qml")
+    ]
     assert record["options"] == {"offset": 0.0, "polygons": ".gpkg", "scale": 2e-4}
     assert len(record["model"]["sha256"]) == 64
     assert sum(record["pixels"].values()) == 1600
@@ -69,7 +71,8 @@ def test_the_top_of_the_folder_holds_masks_alone(batch: Batch, tmp_path: Path) -
     write_scenes(tmp_path / "in", 2)
     batch(tmp_path / "in", confidence=True, polygons=".shp")
     top = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert top == [".geomask", "confidence", "polygons", "s00.tif", "s01.tif"]
+    beside = [f"s0{n}{suffix}" for n in (0, 1) for suffix in (".qml", ".tif", ".tif.aux.xml")]
+    assert top == [".geomask", "confidence", "polygons", *beside]
 
 
 def test_what_is_done_is_not_done_again(batch: Batch, tmp_path: Path) -> None:
@@ -154,7 +157,8 @@ def test_polygons_of_other_options_do_not_stay_beside_a_newer_mask(
     scene = write_scenes(tmp_path / "in", 1)[0]
     batch(scene, polygons=".shp")
     batch(scene, polygons=".gpkg")
-    assert [p.name for p in (tmp_path / "out" / "polygons").iterdir()] == ["s00.gpkg"]
+    left = sorted(path.name for path in (tmp_path / "out" / "polygons").iterdir())
+    assert left == ["s00.gpkg", "s00.qml"]
 
 
 def test_a_file_that_no_batch_made_is_not_replaced(batch: Batch, tmp_path: Path) -> None:
@@ -355,7 +359,8 @@ def test_a_full_disk_quarantines_the_scene_that_did_not_fit(
     assert found["big"]["error"]["kind"] == "OutputError"
     assert "is the disk full?" in found["big"]["error"]["message"]
     names = ["s00.tif", "s01.tif"]
-    assert sorted(content(tmp_path / "out")) == [f"confidence/{name}" for name in names] + names
+    rasters = [name for name in sorted(content(tmp_path / "out")) if name.endswith(".tif")]
+    assert rasters == [f"confidence/{name}" for name in names] + names
     assert leftovers(tmp_path / "out") == []
 
 

@@ -7,11 +7,7 @@ from typing import Any
 import pytest
 
 from geomask.batch.options import SceneOptions
-
-POLYGONS: dict[str, Any] = {
-    "wanted": {"classes": None, "min_area": 0.0, "crs": None, "per_class": False},
-    "drawn": {"connectivity": 4},
-}
+from geomask.vectors.options import PolygonOptions
 
 
 @pytest.mark.parametrize(
@@ -19,10 +15,11 @@ POLYGONS: dict[str, Any] = {
     [
         ({}, {}),
         ({"model": "other", "readers": 9, "batch": 3}, {}),
-        ({"polygons": ".shp", **POLYGONS}, {"polygons": ".shp"}),
-        ({"wanted": {"min_area": 5.0}}, {}),
+        ({"polygons": ".shp", "drawn": PolygonOptions()}, {"polygons": ".shp"}),
+        ({"drawn": PolygonOptions(min_area=5.0)}, {}),
+        ({"drawn": PolygonOptions(style=False)}, {"style": False}),
         (
-            {"polygons": ".shp", "wanted": {"min_area": 5.0, "classes": ("cloud",)}},
+            {"polygons": ".shp", "drawn": PolygonOptions(("cloud",), min_area=5.0)},
             {"classes": ["cloud"], "min_area": 5.0, "polygons": ".shp"},
         ),
         ({"stated": {"offset": 0.0, "scale": None}}, {"offset": 0.0}),
