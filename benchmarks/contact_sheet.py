@@ -71,7 +71,8 @@ def beside(first: Image.Image, second: Image.Image) -> Image.Image:
 def draw_masks(masks: Path, data: Path, count: int) -> Image.Image:
     """The best, the middle and the worst `count` chips that have at least two classes."""
     recipe = load_recipe("default")
-    found = evaluate(masks=masks, data=[data], split="all")
+    codes = {entry.code: entry.name for entry in recipe.classes}
+    found = evaluate(masks=masks, data=[data], split="all", mapping=codes)
     channels = {code: channel for channel, code in enumerate(c.code for c in recipe.classes)}
     rated = sorted(
         (row for row in found.chip_rows if sum(v is not None for v in row.scores.iou.values()) > 1),

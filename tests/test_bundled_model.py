@@ -57,7 +57,7 @@ def test_bf16_agrees_with_fp32(tmp_path: Path) -> None:
     for precision in ("fp32", "bf16"):
         geomask.predict_scene(SCENE, tmp_path / f"{precision}.tif", precision=precision)
     same = read(tmp_path / "fp32.tif") == read(tmp_path / "bf16.tif")
-    assert same.mean() > 0.99
+    assert same.mean() > 0.998
 
 
 @pytest.mark.slow
