@@ -17,26 +17,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.scenes import write_scene
+from benchmarks.sleeping import Sleeping
 from geomask.batch.places import Places
 from geomask.batch.ray import run_ray
-from geomask.batch.record import DONE, FAILED, Record, read_records
+from geomask.batch.record import Record, read_records
 from geomask.batch.run import EngineOptions
 from geomask.batch.task import Task
 
-SLEEP = 1.0
+SLEEP = 4.0
 """Seconds of a scene that is none."""
 
 EACH = 8
@@ -47,41 +46,6 @@ ENGINES = (
     ["--workers", "2"],
     ["--engine", "ray", "--workers", "2", "--cores", "1"],
 )
-
-
-@dataclass(frozen=True)
-class Sleeping:
-    """Work that sleeps; a `geomask.batch.task.Work`."""
-
-    seconds: float
-
-    def worker(self, device: str, cores: int) -> Callable[[Task], Record]:
-        """Any process will do."""
-        return self.do
-
-    def do(self, task: Task) -> Record:
-        """Sleep, and say when."""
-        started = time.time()
-        time.sleep(self.seconds)
-        return Record(
-            DONE,
-            task.scene,
-            task.name,
-            worker={"pid": os.getpid()},
-            started=started,
-            finished=time.time(),
-        )
-
-    def parted(self) -> None:
-        """It is one piece."""
-
-    def trace(self, task: Task, record: Record) -> Record:
-        """Never called."""
-        return record
-
-    def lost(self, task: Task, reason: str) -> Record:
-        """None should be."""
-        return Record(FAILED, task.scene, task.name, error={"message": reason})
 
 
 def gaps(records: Iterable[Record]) -> list[float]:

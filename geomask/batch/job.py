@@ -17,7 +17,15 @@ from pathlib import Path
 from geomask.batch.faults import is_passing
 from geomask.batch.outcome import failed, known_of, results, saved, worker_of
 from geomask.batch.places import Places, with_companions
-from geomask.batch.record import DONE, Record, fingerprints, forget, read_record, written
+from geomask.batch.record import (
+    BEGUN,
+    DONE,
+    Record,
+    fingerprints,
+    read_record,
+    write_record,
+    written,
+)
 from geomask.batch.task import Order, Task
 from geomask.checkpoint import Model, load_model
 from geomask.device import choose_device
@@ -103,7 +111,7 @@ class SceneWorker:
         earlier = read_record(self.places.record(task.name))
         if earlier is not None:
             # Or a run that is killed between two outputs would leave a record of the old ones.
-            forget(earlier, self.places)
+            write_record(replace(earlier, status=BEGUN), self.places)
         began = time.perf_counter()
         request = self._request(task)
         with warnings.catch_warnings(record=True) as caught:
@@ -171,7 +179,8 @@ def trace(order: Order, task: Task, record: Record) -> Record:
             traced.commit()
             summary = traced.summary
     except Exception as error:
-        return saved(order, task, failed(order, task, error))
+        lost = replace(failed(order, task, error), outputs=record.outputs)
+        return saved(order, task, lost)
     seconds = dict(record.seconds) | {"polygons": summary.seconds}
     seconds["total"] += summary.seconds
     return saved(

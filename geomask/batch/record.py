@@ -20,7 +20,9 @@ from geomask.errors import OutputError
 from geomask.output import Staged
 from geomask.version import __version__
 
-DONE, FAILED = "done", "failed"
+DONE, FAILED, BEGUN = "done", "failed", "begun"
+"""Of a scene. Begun is one that had been done or had failed before, and is being done again: its
+record names what it had written, and holds no longer."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,16 @@ class Written:
 class Record:
     """What became of one scene.
 
-    status: "done" or "failed". scene: as it was opened. name: of its outputs. inputs: every file
-    it draws on, as it was before it was read. model: name and sha256. options: those that decide
-    what comes out. outputs: all files. pixels, percent: by class. polygons: by class, None where
-    none were asked for. seconds: by stage, and "total". peak_memory: bytes, of the process until
-    then. attempts: how often it was begun in this run. warnings: as texts. error: kind, message,
-    and a traceback where it was no error that geomask raises on purpose; None when done.
-    footprint: GeoJSON, WGS 84, None without a CRS. grid: crs as WKT, epsg
-    where it has such a number, transform, width, height.
-    classes: code, name and colour of each. acquisition: what the product says of it. worker: who
-    did it. run: identifies the batch run. started, finished: seconds since 1970.
+    status: `DONE`, `FAILED` or `BEGUN`. scene: as it was opened. name: of its outputs. inputs:
+    every file it draws on, as it was before it was read. model: name and sha256. options: those
+    that decide what comes out. outputs: all files; of what is not done, those of before. pixels,
+    percent: by class. polygons: by class, None where none were asked for. seconds: by stage, and
+    "total". peak_memory: bytes, of the process until then. attempts: how often it was begun in
+    this run. warnings: as texts. error: kind, message, and a traceback where it was no error that
+    geomask raises on purpose; None when done. footprint: GeoJSON, WGS 84, None without a CRS.
+    grid: crs as WKT, epsg where it has such a number, transform, width, height. classes: code,
+    name and colour of each. acquisition: what the product says of it. worker: who did it. run:
+    identifies the batch run. started, finished: seconds since 1970.
     """
 
     status: str
@@ -180,13 +182,6 @@ def read_record(path: Path) -> Record | None:
         return Record.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-
-
-def forget(record: Record, places: Places) -> None:
-    """Remove a record, since its outputs are about to be replaced."""
-    with suppress(OSError):
-        places.record(record.name).unlink()
-        _sync_folder(places.records)
 
 
 def read_records(places: Places) -> Iterator[Record]:

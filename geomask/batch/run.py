@@ -17,7 +17,7 @@ from geomask.batch.places import Places
 from geomask.batch.record import Record
 from geomask.batch.task import Order, Task, usable_cores
 from geomask.errors import BatchError, ModelError, OutputError
-from geomask.model_files import find_model
+from geomask.model_files import find_model, list_models
 from geomask.output import Staged
 
 GPU_WORKERS = 2
@@ -50,13 +50,12 @@ class EngineOptions:
 @dataclass(frozen=True)
 class Plan:
     """What a run would do. order: what holds for all. todo: what must be done. done: records of
-    what need not be. total: of all shards."""
+    what need not be. tasks: of all shards."""
 
     order: Order
     todo: tuple[Task, ...]
     done: tuple[Record, ...]
     tasks: tuple[Task, ...]
-    total: int
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,12 @@ def plan_batch(
     """
     if not scenes:
         raise BatchError("there is no scene to do; name some")
-    model = find_model(options.model).absolute()
+    model = find_model(options.model)
     order = Order(
         root=Path(folder).absolute(),
         options=options,
-        model=str(model),
+        # A name is looked up on each machine, where the model may be at another path.
+        model=options.model if options.model in dict(list_models()) else str(model.absolute()),
         model_sha256=_hash(model),
         run=uuid.uuid4().hex,
         retries=retries,
@@ -122,7 +122,6 @@ def plan_batch(
         tuple(task for task in tasks if task not in done),
         tuple(done.values()),
         every,
-        len(every),
     )
 
 

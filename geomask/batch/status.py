@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from geomask.batch.places import Places
-from geomask.batch.record import Record, read_records
+from geomask.batch.record import BEGUN, Record, read_records
 from geomask.batch.run import read_scenes
 from geomask.errors import BatchError
 
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a folder. records: all there are. waiting: scenes without one, by name."""
+    """The state of a folder. records: of what is done or failed. waiting: the other scenes, by
+    name."""
 
     folder: str
     records: tuple[Record, ...]
@@ -46,7 +47,7 @@ def batch_status(folder: str | Path) -> Status:
     places = Places(Path(folder).absolute())
     if not places.records.is_dir():
         raise BatchError(f"{folder}: is no folder that geomask batch has written to")
-    records = tuple(read_records(places))
+    records = tuple(record for record in read_records(places) if record.status != BEGUN)
     known = {record.name for record in records}
     asked = read_scenes(places)
     return Status(

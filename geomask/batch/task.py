@@ -100,16 +100,20 @@ class Order:
         )
         return record if holds else None
 
-    def failed(self, task: Task, kind: str, message: str, **known: Any) -> Record:
+    def failed(self, task: Task, kind: str, message: str) -> Record:
         """The record of a scene that could not be done."""
         now = time.time()
+        earlier = read_record(self.places.record(task.name))
         return Record(
             status=FAILED,
             scene=task.scene,
             name=task.name,
             model={"name": self.options.model, "sha256": self.model_sha256},
             options=self.deciding(),
+            outputs=() if earlier is None else earlier.outputs,
+            attempts=task.attempt,
             error={"kind": kind, "message": message},
             run=self.run,
-            **{"started": now, "finished": now, "attempts": task.attempt, **known},
+            started=now,
+            finished=now,
         )

@@ -13,6 +13,7 @@ from typing import Any
 import fiona
 import pytest
 
+from geomask.batch import batch_status
 from geomask.batch import job as job_module
 from geomask.errors import ModelError, OutputError, SceneError
 from geomask.vectors.options import PolygonOptions
@@ -161,6 +162,25 @@ def test_polygons_of_other_options_do_not_stay_beside_a_newer_mask(
     assert left == ["s00.gpkg", "s00.qml"]
 
 
+def test_they_do_not_stay_where_that_took_several_attempts_and_runs(
+    batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = write_scenes(tmp_path / "in", 1)[0]
+    batch(scene, polygons=".shp")
+    with monkeypatch.context() as patched:
+        _fail(patched, KeyboardInterrupt, 1)
+        with pytest.raises(KeyboardInterrupt):
+            batch(scene, polygons=".gpkg")
+    assert records(tmp_path / "out")["s00"]["status"] == "begun"
+    status = batch_status(tmp_path / "out")
+    assert (status.done, status.failed, list(status.waiting)) == ((), (), ["s00"])
+    with monkeypatch.context() as patched:
+        _fail(patched, lambda: SceneError("s00.tif: is bad"), 1)
+        assert len(batch(scene, polygons=".gpkg").failed) == 1
+    assert len(batch(scene, polygons=".gpkg").done) == 1
+    assert [p.name for p in (tmp_path / "out" / "polygons").iterdir()] == ["s00.gpkg"]
+
+
 def test_a_file_that_no_batch_made_is_not_replaced(batch: Batch, tmp_path: Path) -> None:
     scene = write_scenes(tmp_path / "in", 1)[0]
     out = tmp_path / "out"
@@ -215,7 +235,9 @@ def test_what_failed_is_tried_again(batch: Batch, tmp_path: Path) -> None:
     assert len(again.failed) == 2
 
 
-def _fail(monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception], times: int) -> list[int]:
+def _fail(
+    monkeypatch: pytest.MonkeyPatch, error: Callable[[], BaseException], times: int
+) -> list[int]:
     """Have the first `times` predictions fail; every call is counted in what is returned."""
     calls: list[int] = []
     real = job_module.predict_and_trace
