@@ -1,4 +1,4 @@
-"""Masks and models as STAC items, for catalogues and the programs that read them."""
+"""Masks as STAC items, for catalogues and the programs that read them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from typing import Any
 import numpy as np
 import pystac
 import shapely
-from pystac.extensions import mlm
 from pystac.extensions.classification import Classification, ClassificationExtension
 from pystac.extensions.eo import EOExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.raster import DataType, RasterBand, RasterExtension
 
-from geomask.card import Card
 from geomask.classes import NODATA, ClassTable
 from geomask.errors import OptionError, OutputError
 from geomask.footprint import footprint
@@ -40,10 +38,6 @@ POLYGON_TYPES = {
     ".parquet": pystac.MediaType.PARQUET,
 }
 """Media types of the files that polygons are written to, by suffix."""
-
-ALWAYS = ("1900-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
-"""When a model that is for no time in particular may be used, as the best practices of the MLM
-extension have it (https://github.com/stac-extensions/mlm, best-practices.md)."""
 
 
 @dataclass(frozen=True)
@@ -194,65 +188,6 @@ def cataloguing(
         yield staged
 
 
-def model_item(card: Card, model: str | Path, parameters: int | None = None) -> pystac.Item:
-    """A model file as a STAC item of the machine learning model extension (MLM).
-
-    parameters: of the network, where somebody has counted.
-    """
-    tasks = [mlm.TaskType.SEMANTIC_SEGMENTATION]
-    item = pystac.Item(
-        id=card.name,
-        geometry=None,
-        bbox=None,
-        datetime=None,
-        properties={
-            "start_datetime": ALWAYS[0],
-            "end_datetime": ALWAYS[1],
-            "description": card.description or card.name,
-            "license": card.licence or "other",
-        },
-    )
-
-    def shaped(channels: int) -> dict[str, Any]:
-        return {
-            "shape": [-1, channels, -1, -1],
-            "dim_order": ["batch", "bands", "height", "width"],
-            "data_type": DataType.FLOAT32,
-        }
-
-    mlm.MLMExtension.ext(item, add_if_missing=True).apply(
-        name=card.name,
-        architecture=f"{card.network.architecture} {card.network.encoder or ''}".strip(),
-        tasks=tasks,
-        framework="pytorch",
-        total_parameters=parameters,
-        input=[
-            mlm.ModelInput.create(
-                name="reflectance, NaN where a band is absent",
-                bands=[mlm.ModelBand.create(name) for name in card.bands],
-                input=mlm.InputStructure.create(**shaped(len(card.bands))),
-            )
-        ],
-        output=[
-            mlm.ModelOutput.create(
-                name="logits",
-                tasks=tasks,
-                result=mlm.ResultStructure.create(**shaped(len(card.classes))),
-                classes=_classifications(card.class_table),
-            )
-        ],
-    )
-    asset = pystac.Asset(
-        str(model),
-        title="Weights and card",
-        media_type="application/octet-stream; application=safetensors",
-        roles=["mlm:model", "mlm:weights"],
-    )
-    item.add_asset("model", asset)
-    mlm.AssetGeneralMLMExtension.ext(asset, add_if_missing=True).artifact_type = "safetensors"
-    return item
-
-
 def _counts(reader: MaskReader) -> dict[str, int]:
     """Pixels by class."""
     counts = np.zeros(256, np.int64)
@@ -309,13 +244,14 @@ def _mask_asset(mask: str, item: pystac.Item, classes: ClassTable) -> pystac.Ass
         RasterBand.create(nodata=NODATA, data_type=DataType.UINT8)
     ]
     ClassificationExtension.ext(asset, add_if_missing=True).classes = [
-        *_classifications(classes),
+        *classifications(classes),
         Classification.create(value=NODATA, name="nodata", nodata=True),
     ]
     return asset
 
 
-def _classifications(classes: ClassTable) -> list[Classification]:
+def classifications(classes: ClassTable) -> list[Classification]:
+    """Value, name and colour of every class."""
     return [
         Classification.create(
             value=entry.code, name=entry.name, color_hint=bytes(entry.color).hex().upper()

@@ -20,10 +20,11 @@ from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.raster import RasterExtension
 
 from geomask.card import read_card
-from geomask.catalogue import mask_item, model_item
+from geomask.catalogue import mask_item
 from geomask.cli import cli
 from geomask.errors import OptionError
 from geomask.mask import ACQUISITION_TAG
+from geomask.model_item import model_item
 
 WHEN = datetime.datetime(2024, 5, 6, 10, 11, 12, tzinfo=datetime.UTC)
 

@@ -67,7 +67,7 @@ def show(model: str, as_json: bool, stac: bool) -> None:
     path = find_model(model)
     card = read_card(path)
     if stac:
-        from geomask.catalogue import model_item
+        from geomask.model_item import model_item
 
         print_json(model_item(card, path).to_dict())
     elif as_json:
