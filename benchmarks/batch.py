@@ -38,7 +38,7 @@ from geomask.batch.task import Task
 SLEEP = 4.0
 """Seconds of a scene that is none."""
 
-EACH = 8
+EACH = 16
 """Such scenes per virtual worker."""
 
 ENGINES = (
