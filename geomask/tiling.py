@@ -157,7 +157,8 @@ def _room(patch: int, margin: int, stride: int, scale: float, block: int) -> flo
     """Inference pixels of a patch that its core may take, wherever the core lies."""
     reach = _reach(margin, scale)
     aligned = (block * scale) % stride == 0 and reach % stride == 0
-    return patch - 2 * reach - (0 if aligned else 2 * (stride - 1))
+    # Rounding outwards at both ends takes less than 2 strides, and sizes are whole strides.
+    return patch - 2 * reach - (0 if aligned else stride)
 
 
 def _reach(margin: int, scale: float) -> int:

@@ -47,6 +47,13 @@ def test_write_windows_partition_the_scene_in_whole_blocks(
         assert all(span.length > 0 for span in spans)
 
 
+def test_a_stride_of_one_leaves_room_for_rounding_too() -> None:
+    """0.58 inference pixels per mask pixel: cores begin and end between inference pixels."""
+    for patch in range(90, 140):
+        plan = plan_patches(1000, 700, patch=patch, margin=3, stride=1, scale=(0.58, 0.58))
+        assert max(span.size for span in (*plan.rows, *plan.columns)) <= patch
+
+
 @given(plans())
 def test_read_windows_keep_stride_margin_and_size(
     case: tuple[Plan, int, int, int, int, int],
