@@ -35,11 +35,14 @@ for line in sys.stdin:
         options = SceneOptions(model=model, polygons=".shp")
         result = run_batch(find_scenes([scenes]), out, options, progress=progress)
         os._exit(3 if result.failed else 0)
-    delay = float(line)
-    if delay:
+    os.close(theirs)  # so that a child that is gone is heard of
+    scenes_begun, delay = line.split()
+    for _ in range(int(scenes_begun)):
         os.read(begun, 1)
-        time.sleep(delay)
+    if int(scenes_begun):
+        time.sleep(float(delay))
         os.kill(child, signal.SIGKILL)
+    os.close(begun)
     _, status = os.waitpid(child, 0)
     print(os.waitstatus_to_exitcode(status), flush=True)
 """
@@ -65,10 +68,12 @@ def test_killed_twenty_times_at_any_moment_it_ends_complete(
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
 
-    def round_of(delay: float) -> int:
+    def round_of(scenes: int, delay: float) -> int:
+        """Exit code of a run that is killed so long after it has begun so many scenes; of one that
+        is not, for 0 scenes."""
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(f"{delay}\n")
+        process.stdin.write(f"{scenes} {delay}\n")
         process.stdin.flush()
         return int(process.stdout.readline())
 
@@ -76,7 +81,7 @@ def test_killed_twenty_times_at_any_moment_it_ends_complete(
     killed = 0
     before: dict[str, dict[str, object]] = {}
     for _ in range(KILLS):
-        killed += round_of(rng.uniform(0, 3) * per_scene) == -9
+        killed += round_of(rng.randint(1, 3), rng.uniform(0, per_scene)) == -9
         now = records(out)
         assert before.items() <= now.items()  # what was complete was not done again
         for name, record in now.items():
@@ -88,7 +93,7 @@ def test_killed_twenty_times_at_any_moment_it_ends_complete(
         before = now
     assert killed == KILLS
     assert 0 < len(before) < SCENES
-    assert round_of(0) == 0
+    assert round_of(0, 0.0) == 0
     process.stdin.close()
     process.stdout.close()
     assert process.wait(30) == 0
