@@ -69,7 +69,8 @@ def beside(first: Image.Image, second: Image.Image) -> Image.Image:
 
 
 def draw_masks(masks: Path, data: Path, count: int) -> Image.Image:
-    """The best, the middle and the worst `count` chips that have at least two classes."""
+    """The best, the middle and the worst `count` chips that have at least two classes, or a third
+    of them each."""
     recipe = load_recipe("default")
     codes = {entry.code: entry.name for entry in recipe.classes}
     found = evaluate(masks=masks, data=[data], split="all", mapping=codes)
@@ -78,6 +79,7 @@ def draw_masks(masks: Path, data: Path, count: int) -> Image.Image:
         (row for row in found.chip_rows if sum(v is not None for v in row.scores.iou.values()) > 1),
         key=lambda row: -(row.scores.macro_iou or 0),
     )
+    count = min(count, len(rated) // 3)
     middle = (len(rated) - count) // 2
     chosen = [
         *(("best", row) for row in rated[:count]),

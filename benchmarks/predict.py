@@ -30,7 +30,7 @@ BARE = """
 import json, sys, time, torch
 from geomask.checkpoint import load_model
 from geomask.device import choose_device, choose_precision
-from geomask.engine import prepared_network
+from geomask.prepared import prepared_network
 from geomask.memory import keep_freed_memory
 name, pixels, patches = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
 device = choose_device("auto")

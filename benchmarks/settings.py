@@ -5,7 +5,8 @@
 
 Megapixels per second, median of rounds in which the ways take turns. "agrees" is the share of
 pixels whose class is float32's, on the bundled example. Batches keep the number of pixels: eight
-patches of 512 instead of one of 1448. --compile: torch.compile as well, which needs a C++ compiler
+patches of 512 instead of one of 1448; "abreast": patches of 1024, two at a time, each with half of
+the cores. --compile: torch.compile as well, which needs a C++ compiler
 and about a minute; what that minute costs stands in the last column.
 """
 
@@ -24,8 +25,9 @@ from rasterio.windows import Window
 from torch import nn
 
 from geomask import load_model, open_scene
-from geomask.engine import prepared_network
+from geomask.lanes import open_lanes
 from geomask.memory import keep_freed_memory
+from geomask.prepared import prepared_network
 
 Way = Callable[[torch.Tensor], torch.Tensor]
 """Reflectance float32 (N, bands, H, W) to classes (N, H, W)."""
@@ -45,21 +47,24 @@ class Classes(nn.Module):
         return classes
 
 
-def eager(network: nn.Module, dtype: torch.dtype, layout: torch.memory_format) -> Way:
-    """torch as it is."""
+def in_torch(classes_of: Way, dtype: torch.dtype, layout: torch.memory_format) -> Way:
+    """torch as it is. classes_of: a network and argmax."""
 
     def run(image: torch.Tensor) -> torch.Tensor:
         image = image.contiguous(memory_format=layout)
         with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            classes: torch.Tensor = network(image).float().argmax(dim=1)
-        return classes
+            return classes_of(image)
 
     return run
 
 
+def eager(network: nn.Module, dtype: torch.dtype, layout: torch.memory_format) -> Way:
+    return in_torch(Classes(network), dtype, layout)
+
+
 def compiled(network: nn.Module, dtype: torch.dtype) -> Way:
     """torch.compile, argmax inside."""
-    return eager(torch.compile(Classes(network)), dtype, torch.channels_last)  # type: ignore[arg-type]
+    return in_torch(torch.compile(Classes(network)), dtype, torch.channels_last)  # type: ignore[arg-type]
 
 
 def onnx_runtime(path: Path) -> Way:
@@ -74,15 +79,16 @@ def onnx_runtime(path: Path) -> Way:
     return run
 
 
-def openvino(path: Path, precision: str) -> Way:
-    """OpenVINO's CPU plugin at f32 or bf16, argmax inside."""
+def openvino(path: Path, precision: str, streams: int = 1) -> Way:
+    """OpenVINO's CPU plugin at f32 or bf16, argmax inside; streams: what runs side by side."""
     import openvino as ov
 
-    hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    hints = {"INFERENCE_PRECISION_HINT": precision, "NUM_STREAMS": streams}
     model = ov.Core().compile_model(path, "CPU", hints)
 
     def run(image: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(model(image.numpy())[0])
+        request = model.create_infer_request()
+        return torch.from_numpy(request.infer(image.numpy())[0])
 
     return run
 
@@ -122,6 +128,7 @@ def ways(name: str, folder: Path, compile_too: bool) -> tuple[dict[str, Way], in
     try:
         found["OpenVINO fp32"] = openvino(folder / "network.onnx", "f32")
         found["OpenVINO bf16"] = openvino(folder / "network.onnx", "bf16")
+        found["the same, two streams"] = openvino(folder / "network.onnx", "bf16", 2)
     except (ImportError, RuntimeError) as error:
         print(f"left out: {error}")
     return found, bands
@@ -143,6 +150,19 @@ def speeds(
         {name: pixels / statistics.median(some[1:]) for name, some in taken.items()},
         {name: some[0] for name, some in taken.items()},
     )
+
+
+def two_lanes(every: Mapping[str, Way], bands: int, side: int, rounds: int) -> dict[str, float]:
+    """Megapixels per second by way, of two patches at a time, a thread and half the cores each."""
+    image = torch.rand(1, bands, side, side)
+    taken: dict[str, list[float]] = {name: [] for name in every}
+    with open_lanes(2) as pool:
+        for _ in range(rounds + 1):
+            for name, way in every.items():
+                started = time.perf_counter()
+                list(pool.map(way, [image] * 4))
+                taken[name].append(time.perf_counter() - started)
+    return {name: 4e-6 * side**2 / statistics.median(some[1:]) for name, some in taken.items()}
 
 
 def agreement(every: Mapping[str, Way], bands: tuple[str, ...]) -> dict[str, float]:
@@ -169,10 +189,11 @@ def main() -> None:
         agrees = agreement(every, load_model(given.model, CPU).card.bands)
         shapes = [(1, bands, side, side) for side in given.patches] + [(8, bands, 512, 512)]
         tables = [speeds(every, shape, given.rounds) for shape in shapes]
-    heads = [f"{n} x {side}²" for n, _, side, _ in shapes]
+        abreast = two_lanes(every, bands, 1024, given.rounds)
+    heads = [f"{n} x {side}²" for n, _, side, _ in shapes] + ["abreast"]
     print(f"{'Mpx/s':>28} " + " ".join(f"{head:>9}" for head in heads) + "   agrees  first run, s")
     for way in every:
-        cells = " ".join(f"{table[way]:>9.1f}" for table, _ in tables)
+        cells = " ".join(f"{table[way]:>9.1f}" for table in (*(t for t, _ in tables), abreast))
         print(f"{way:>28} {cells} {agrees[way]:>8.3%} {tables[0][1][way]:>14.1f}")
 
 

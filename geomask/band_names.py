@@ -42,6 +42,9 @@ _OTHER_NUMBERING = re.compile(r"l[emt]0[1-7]")
 _HARMONISED_LANDSAT = re.compile(r"hls\.l30\.", re.IGNORECASE)
 """NASA's Landsat on Sentinel-2's grid: its B05 is nir, its B11 thermal."""
 
+LONGEST = 1000
+"""Characters of a description or file name that are looked at: file systems have names of 255."""
+
 _OPERATORS = re.compile(r"[+*/=~!<>^]")
 """A text with one of these is a formula, or says what the band is not."""
 
@@ -88,6 +91,8 @@ def split_file_name(name: str) -> tuple[str, str]:
     before the last name bands, too, as in "B4_red" and "B4-B3". Of Landsats 1 to 7 and of NASA's
     HLS.L30, whose numbers mean other bands, it is "".
     """
+    if len(name) > LONGEST:
+        return name, ""
     stem = re.sub(r"\.(tiff?|jp2)$", "", name, flags=re.IGNORECASE)
     stem = re.sub(r"_\d\dm$", "", stem)  # Sentinel-2 level 2A
     others = any(_OTHER_NUMBERING.fullmatch(part) for part in stem.lower().split("_"))
@@ -127,7 +132,7 @@ def _names(text: str) -> _Names:
 
     Case, spaces and punctuation do not count: "SR_B4" and "sr b4" are one name.
     """
-    if _OPERATORS.search(text):
+    if len(text) > LONGEST or _OPERATORS.search(text):
         return _Names()
     stem = _stem_name(text)
     if stem is not None:

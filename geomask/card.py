@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,6 +18,12 @@ CARD_KEY = "geomask_card"
 
 MAX_HEADER_BYTES = 8 * 2**20
 """A header longer than this is no model of ours; ours have well under 100 kB."""
+
+SMALLEST, LARGEST = 1e-6, 1e6
+"""Numbers that a card's lie between: float32 divides by and multiplies with them, and reflectances
+and pixel sizes in metres are far within."""
+
+BAND_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$"
 
 
 class _Record(BaseModel):
@@ -39,10 +46,14 @@ class Normalisation(_Record):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.clip[0] >= self.clip[1]:
+        if not SMALLEST <= self.clip[1] - self.clip[0] <= LARGEST:
             raise ValueError(f"clip {self.clip} is not (low, high)")
         if len(self.mean) != len(self.std) or any(value <= 0 for value in self.std):
             raise ValueError("mean and std are one number per band, std above 0")
+        if any(abs(value) > LARGEST for value in (*self.mean, *self.std, *self.clip)):
+            raise ValueError(f"mean, std or clip is beyond {LARGEST:g}")
+        if any(value < SMALLEST for value in self.std):
+            raise ValueError(f"std is below {SMALLEST:g}")
         return self
 
 
@@ -82,7 +93,7 @@ class Card(_Record):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,60}$")
     description: str = ""
     network: NetworkSpec
-    bands: tuple[str, ...] = Field(min_length=1)
+    bands: tuple[Annotated[str, Field(pattern=BAND_NAME)], ...] = Field(min_length=1)
     band_sets: tuple[tuple[str, ...], ...] = ()
     normalisation: Normalisation
     classes: tuple[ClassEntry, ...] = Field(min_length=2)
@@ -90,7 +101,7 @@ class Card(_Record):
     stride: int = Field(ge=1, le=256)
     margin: int = Field(ge=0, le=1024)
     seam_fraction: float | None = None
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: float = Field(default=1.0, ge=SMALLEST, le=LARGEST)
     licence: str = ""
     provenance: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
@@ -107,7 +118,7 @@ class Card(_Record):
         for bands in self.band_sets:
             if not bands or not set(bands) <= set(self.bands):
                 raise ValueError(f"band set {bands} is not part of {self.bands}")
-        if not 0 < self.resolution[0] <= self.resolution[1]:
+        if not SMALLEST <= self.resolution[0] <= self.resolution[1] <= LARGEST:
             raise ValueError(f"resolution {self.resolution} is not (finest, coarsest) in metres")
         _ = self.class_table
         return self
@@ -163,6 +174,7 @@ def _read_header(path: Path) -> dict[str, Any]:
             if not 2 <= length <= MAX_HEADER_BYTES:
                 raise ModelError(f"{path}: is not a geomask model (no safetensors header)")
             text = file.read(length)
+            size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
     try:
@@ -171,4 +183,21 @@ def _read_header(path: Path) -> dict[str, Any]:
         header = None
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
         raise ModelError(f"{path}: is not a geomask model, or is cut short (damaged header)")
+    whole = len(start) + length + _weight_bytes(header)
+    if size != whole:
+        raise ModelError(
+            f"{path}: is cut short or damaged: {size} bytes, where its header speaks of {whole}; "
+            "copy or download it again"
+        )
     return header
+
+
+def _weight_bytes(header: dict[str, Any]) -> int:
+    """Bytes after the header, which says of each tensor where it begins and ends; 0 where that is
+    not what it says."""
+    ends = [0]
+    for key, tensor in header.items():
+        offsets = tensor.get("data_offsets") if isinstance(tensor, dict) else None
+        if key != "__metadata__" and isinstance(offsets, list) and len(offsets) == 2:
+            ends += [end for end in offsets if isinstance(end, int)]
+    return max(ends)

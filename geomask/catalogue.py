@@ -20,11 +20,11 @@ from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.raster import DataType, RasterBand, RasterExtension
 
 from geomask.classes import NODATA, ClassTable
-from geomask.errors import OptionError, OutputError
+from geomask.errors import OptionError
 from geomask.footprint import footprint
 from geomask.grid import Grid
 from geomask.mask import ACQUISITION_TAG, MODEL_TAG, RADIOMETRY_TAG, MaskReader, open_mask
-from geomask.output import Staged, check_output
+from geomask.output import Staged, check_output, writing
 from geomask.version import __version__
 
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
@@ -100,17 +100,18 @@ def mask_item(
     polygons: Sequence[Path] = (),
     scene: str | None = None,
     when: datetime.datetime | None = None,
+    pixels: Mapping[str, int] | None = None,
 ) -> pystac.Item:
     """A finished mask as an item (`item_of`); its assets are named by their paths.
 
     mask: a GeoTIFF that geomask wrote, and one not yet in its place goes by that. polygons: of the
     mask, an asset each. scene: what it is derived from, a path or URL. when: of acquisition, where
-    the mask's tags do not say.
+    the mask's tags do not say. pixels: by class name, where they were counted already.
     Raises MaskError, and OptionError for a mask without CRS or whose time nobody says.
     """
     with open_mask(mask) as reader:
         tags, path = reader.dataset.tags(), reader.path
-        pixels = _counts(reader)
+        pixels = _counts(reader) if pixels is None else pixels
         grid, classes = reader.grid, reader.classes
     when = check_item(grid, when or _acquired(tags), path)
     outline = footprint(grid)
@@ -143,7 +144,7 @@ def check_item(grid: Grid, when: datetime.datetime | None, path: str | Path) -> 
     if when is None:
         raise OptionError(
             f"{path}: nothing says when the scene was acquired, which a STAC item must; "
-            "give --datetime"
+            "give --datetime, as in --datetime 2024-05-06T10:11:12Z"
         )
     return when
 
@@ -169,22 +170,19 @@ def cataloguing(
     polygons: Sequence[Path] = (),
     scene: str | None = None,
     when: datetime.datetime | None = None,
+    pixels: Mapping[str, int] | None = None,
 ) -> Iterator[Staged]:
     """A mask's item in a file, complete beside its target until it is committed; addresses are
     relative to it. The mask, and its polygons, may not be in place yet. As `mask_item` otherwise;
     raises OutputError as well.
     """
-    item = mask_item(mask, polygons=polygons, scene=scene, when=when)
+    item = mask_item(mask, polygons=polygons, scene=scene, when=when, pixels=pixels)
     for asset in item.assets.values():
         place = os.path.relpath(Path(asset.href).absolute(), out.absolute().parent)
         asset.href = "./" + place.replace(os.sep, "/") if not place.startswith("..") else place
     with Staged(out) as staged:
-        try:
+        with writing(out):
             staged.path.write_text(json.dumps(item.to_dict(), indent=1) + "\n", "utf-8")
-        except OSError as error:
-            raise OutputError(
-                f"{out}: could not be written: {error.strerror} (is the disk full?)"
-            ) from error
         yield staged
 
 
@@ -200,7 +198,7 @@ def _acquired(tags: Mapping[str, str]) -> datetime.datetime | None:
     """By a mask's tags."""
     try:
         return time_of(json.loads(tags.get(ACQUISITION_TAG, "{}")))
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return None
 
 

@@ -1,32 +1,32 @@
 """A network at work on its device: patches in, the classes of their cores out.
 
-On a CUDA GPU work is launched and collected later: pinned memory is copied on a stream of its own
-while the network is busy with what came before, argmax happens there, and bytes come back. On a
-CPU launching is doing.
+Work is launched and collected later. On a CUDA GPU pinned memory is copied on a stream of its own
+while the network is busy with what came before, argmax happens there, and bytes come back. On a CPU
+a few launches run side by side.
 """
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from rasterio.windows import Window
-from torch import nn
 
 from geomask.checkpoint import Model
 from geomask.classes import NODATA
+from geomask.cores import core_of, core_window
 from geomask.errors import GeomaskWarning
-from geomask.folding import fold_batchnorm
+from geomask.lanes import open_lanes
 from geomask.mask import UNKNOWN_PERCENT
-from geomask.network import Segmenter
-from geomask.resample import Taps, taps
-from geomask.tiling import Patch, Span
+from geomask.prepared import prepared_network
+from geomask.tiling import Patch
 
 Codes = npt.NDArray[np.uint8]
 
@@ -35,9 +35,9 @@ Codes = npt.NDArray[np.uint8]
 class Loaded:
     """A patch that was read.
 
-    image: float32 (card bands, height, width), channels last in memory, reflectance on the
-    inference grid, NaN where a band is absent, the nearest measured pixel's where not measured;
-    None where no pixel of the core was measured. valid: bool, the core's shape on the mask's grid,
+    image: float32 (card bands, height, width), reflectance on the inference grid, NaN where a band
+    is absent, the nearest measured pixel's where not measured; None where no pixel of the core was
+    measured. valid: bool, the core's shape on the mask's grid,
     True where every band in use was measured.
     """
 
@@ -80,19 +80,24 @@ class _Found:
 
 @dataclass(frozen=True)
 class Launched:
-    """Patches that were given to a device. found: in their order; None where the network had
-    nothing to do. done: what to wait for."""
+    """Patches that were given to a device. found: of each, in their order, once `done`, if there
+    is one to wait for; None where the network had nothing to do."""
 
     loaded: tuple[Loaded, ...]
     found: tuple[_Found | None, ...]
     done: torch.cuda.Event | None = None
 
 
+Launch = Launched | Future[Launched]
+"""What `Engine.launch` gives and `Engine.collect` takes; on a CPU, what a lane has yet to do."""
+
+
 class Engine:
     """One network on one device, at one precision.
 
     batch: patches that are given to it at once, at most; halved when the device's memory does not
-    hold them. ahead: launches that may wait before one is collected.
+    hold them. lanes: launches that run side by side, where asked to. ahead: those that may wait
+    before one is collected.
     """
 
     def __init__(
@@ -102,12 +107,16 @@ class Engine:
         *,
         device: torch.device | None = None,
         batch: int = 1,
+        lanes: int = 1,
         with_percent: bool = False,
     ) -> None:
         """device: the model's own unless given; for another one the network is copied."""
         self.device = model.device if device is None else device
         self.batch = batch
+        self.lanes = lanes
         self.ahead = 2 if self.device.type == "cuda" else 0
+        self._lanes: ThreadPoolExecutor | None = None
+        self._halving = Lock()
         self._codes = model.card.class_table.codes
         self._temperature = model.card.temperature
         self._with_percent = with_percent
@@ -116,16 +125,38 @@ class Engine:
         on_gpu = self.device.type == "cuda"
         self._copying = _stream(self.device) if on_gpu else None
 
+    @contextmanager
+    def side_by_side(self) -> Iterator[None]:
+        """While it lasts, launches run beside each other where there are lanes; else one has the
+        whole device, and is done on return."""
+        if self.lanes == 1:
+            yield
+            return
+        ahead = self.ahead
+        with open_lanes(self.lanes) as self._lanes:
+            self.ahead = self.lanes
+            try:
+                yield
+            finally:
+                self._lanes.shutdown(cancel_futures=True)
+                self._lanes, self.ahead = None, ahead
+
     def classify(self, loaded: Sequence[Loaded]) -> list[Result]:
         """Classify patches that agree in `size`, and wait for it."""
         return self.collect(self.launch(loaded))
 
-    def launch(self, loaded: Sequence[Loaded]) -> Launched:
+    def launch(self, loaded: Sequence[Loaded]) -> Launch:
         """Begin with patches that agree in `size`; without a measured pixel the network rests.
 
         Where the device's memory is too small for them, `batch` is halved from now on, and they
-        go in several. Raises torch.OutOfMemoryError where it is too small for one.
+        go in several. Raises torch.OutOfMemoryError, here or in `collect`, where it is too small
+        for one.
         """
+        if self._lanes is not None:
+            return self._lanes.submit(self._begin, loaded)
+        return self._begin(loaded)
+
+    def _begin(self, loaded: Sequence[Loaded]) -> Launched:
         images = [item.image for item in loaded if item.image is not None]
         if not images:
             return Launched(tuple(loaded), (None,) * len(loaded))
@@ -137,21 +168,23 @@ class Engine:
         # Past the except clause, whose traceback holds on to the memory that is missing.
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        if len(loaded) <= self.batch:
-            self.batch = len(loaded) // 2
-            warnings.warn(
-                f"{self.device}: its memory does not hold a batch of {len(loaded)} patches; "
-                f"going on with {self.batch}",
-                GeomaskWarning,
-                stacklevel=2,
-            )
-        size = self.batch  # which a part may halve again
-        parts = [self.launch(loaded[at : at + size]) for at in range(0, len(loaded), size)]
+        with self._halving:
+            if len(loaded) <= self.batch:
+                self.batch = len(loaded) // 2
+                warnings.warn(
+                    f"{self.device}: its memory does not hold a batch of {len(loaded)} patches; "
+                    f"going on with {self.batch}",
+                    GeomaskWarning,
+                    stacklevel=2,
+                )
+            size = self.batch  # which a part may halve again
+        parts = [self._begin(loaded[at : at + size]) for at in range(0, len(loaded), size)]
         found = tuple(item for part in parts for item in part.found)
         return Launched(tuple(loaded), found, parts[-1].done)
 
-    def collect(self, launched: Launched) -> list[Result]:
+    def collect(self, launch: Launch) -> list[Result]:
         """Wait for what was launched."""
+        launched = launch.result() if isinstance(launch, Future) else launch
         if launched.done is not None:
             launched.done.synchronize()
         return [
@@ -168,9 +201,12 @@ class Engine:
             batch = self._sent(images)
             mixed = self.dtype != torch.float32
             with torch.autocast(self.device.type, self.dtype, enabled=mixed):
-                logits = self._network(batch)
+                window = core_window([item.patch for item in loaded])
+                logits = self._network(batch, *window)
+            origin = (window[0].start, window[1].start)
             found = tuple(
-                self._found(item.patch, its) for item, its in zip(loaded, logits, strict=True)
+                self._found(item.patch, its, origin)
+                for item, its in zip(loaded, logits, strict=True)
             )
             done = None
             if self._copying is not None:
@@ -179,12 +215,12 @@ class Engine:
         return Launched(tuple(loaded), found, done)
 
     def _sent(self, images: Sequence[npt.NDArray[np.float32]]) -> torch.Tensor:
-        """float32 (N, bands, height, width), channels last, on the device."""
+        """float32 (N, bands, height, width), on the device."""
         if self._copying is None:
             batch = torch.from_numpy(images[0][None] if len(images) == 1 else np.stack(images))
-            return batch.to(self.device, memory_format=torch.channels_last)
+            return batch.to(self.device)
         shape = (len(images), *images[0].shape)
-        host = torch.empty(shape, pin_memory=True, memory_format=torch.channels_last)
+        host = torch.empty(shape, pin_memory=True)
         for row, image in zip(host, images, strict=True):
             row.copy_(torch.from_numpy(image))
         working = torch.cuda.current_stream(self.device)
@@ -194,9 +230,10 @@ class Engine:
         batch.record_stream(working)
         return batch
 
-    def _found(self, patch: Patch, logits: torch.Tensor) -> _Found:
-        """Logits (classes, height, width) of a patch to its core's channels, on their way back."""
-        logits = _core(patch, logits)
+    def _found(self, patch: Patch, logits: torch.Tensor, origin: tuple[int, int]) -> _Found:
+        """Logits (classes, height, width) of a patch from `origin` on to its core's channels, on
+        their way back."""
+        logits = core_of(patch, logits, origin)
         channel = self._back(logits.argmax(dim=0).to(torch.uint8))
         if not self._with_percent:
             return _Found(channel, None)
@@ -226,58 +263,5 @@ class Engine:
         return Result(item.patch.write, np.full(shape, NODATA, np.uint8), percent)
 
 
-def prepared_network(model: Model, dtype: torch.dtype, device: torch.device) -> nn.Module:
-    """The model's network on the device: as it is in float32; else without its BatchNorm."""
-    network = model.network
-    if device != model.device:
-        network = copy.deepcopy(network).to(device)
-    if dtype == torch.float32 or not isinstance(network, Segmenter):
-        return network
-    body = fold_batchnorm(network.body, len(model.card.bands))
-    body.to(memory_format=torch.channels_last)
-    # Cast once: autocast would, and networks hold on to what they are given.
-    return Segmenter(nn.Sequential(network.normalise, _Cast(dtype)), body)
-
-
-class _Cast(nn.Module):
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.dtype = dtype
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return image.to(self.dtype)
-
-
 def _stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-
-
-def _core(patch: Patch, logits: torch.Tensor) -> torch.Tensor:
-    """float32: logits on the inference grid to the core's own pixels, bilinearly where they
-    differ."""
-    axes = ((1, patch.rows, patch.scale[0]), (2, patch.columns, patch.scale[1]))
-    for dim, span, scale in axes:
-        if scale == 1.0:
-            logits = logits.narrow(dim, span.write - span.read, span.length)
-    logits = logits.float()
-    for dim, span, scale in axes:
-        if scale != 1.0:
-            logits = _bring_back(logits, dim, _core_taps(span, scale))
-    return logits
-
-
-def _core_taps(span: Span, scale: float) -> Taps:
-    """Where a core's mask pixels come from, among the inference pixels of its own patch."""
-    outputs = np.arange(span.write, span.write + span.length)
-    return taps(outputs, scale, span.read + span.size).shifted(span.read)
-
-
-def _bring_back(logits: torch.Tensor, dim: int, axis: Taps) -> torch.Tensor:
-    shape = [1, 1, 1]
-    shape[dim] = -1
-    index = torch.from_numpy(axis.index).to(logits.device)
-    weight = torch.from_numpy(axis.weight).to(logits.device)
-    result = logits.index_select(dim, index[:, 0]) * weight[:, 0].reshape(shape)
-    for k in range(1, index.shape[1]):
-        result += logits.index_select(dim, index[:, k]) * weight[:, k].reshape(shape)
-    return result

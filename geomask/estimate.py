@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from geomask.engine import Engine, Loaded
 from geomask.inference import Inference
 from geomask.memory import peak_memory
-from geomask.scene.plausibility import warn_of_doubt
+from geomask.scene.plausibility import check_possible, warn_of_doubt
 from geomask.scene.sample import survey
 from geomask.tiling import Patch
 
@@ -55,15 +56,19 @@ def estimate(inference: Inference) -> Estimate:
     its radiometry doubtful.
     """
     scene, plan = inference.scene, inference.plan
-    warn_of_doubt(scene.path, survey(scene, inference.bands).histogram)
+    histogram = survey(scene, inference.bands).histogram
+    check_possible(scene.path, histogram)
+    warn_of_doubt(scene.path, histogram)
     patches = list(plan)
     middle = _measured_patch(inference, patches)
     pixels = sum(int(patch.read.width * patch.read.height) for patch in patches)
-    inference.engines[0].classify([inference.load(middle)])
-    started = time.perf_counter()
-    inference.engines[0].classify([inference.load(middle)])
-    seconds = time.perf_counter() - started
-    own = int(middle.read.width * middle.read.height)
+    engine = inference.engines[0]
+    with engine.side_by_side():
+        _on_every_lane(engine, middle)
+        started = time.perf_counter()
+        _on_every_lane(engine, inference.load(middle.patch))
+        seconds = (time.perf_counter() - started) / engine.lanes
+    own = int(middle.patch.read.width * middle.patch.read.height)
     tallest = max(rows.size / plan.scale[0] for rows in plan.rows)
     strip = int(tallest * scene.grid.width * len(inference.bands) * 4)
     peak = peak_memory()
@@ -87,12 +92,19 @@ def estimate(inference: Inference) -> Estimate:
     )
 
 
-def _measured_patch(inference: Inference, patches: Sequence[Patch]) -> Patch:
+def _on_every_lane(engine: Engine, loaded: Loaded) -> None:
+    """Classify a patch as often as the engine does side by side."""
+    for launch in [engine.launch([loaded]) for _ in range(engine.lanes)]:
+        engine.collect(launch)
+
+
+def _measured_patch(inference: Inference, patches: Sequence[Patch]) -> Loaded:
     """The patch nearest the middle with a measured pixel, so that the network runs; of a few that
     are tried."""
     middle = len(patches) // 2
     near = sorted(range(len(patches)), key=lambda index: abs(index - middle))
     for index in near[:: max(1, len(near) // TRIES)]:
-        if inference.load(patches[index]).image is not None:
-            return patches[index]
-    return patches[middle]
+        loaded = inference.load(patches[index])
+        if loaded.image is not None:
+            return loaded
+    return inference.load(patches[middle])

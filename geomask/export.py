@@ -13,7 +13,7 @@ from torch import nn
 
 from geomask.checkpoint import Model
 from geomask.errors import OptionError
-from geomask.output import Staged, check_output
+from geomask.output import Staged, check_output, writing
 from geomask.version import __version__
 
 EXPORT_PATCH = 512
@@ -84,7 +84,8 @@ def export_onnx(
         proto.producer_name, proto.producer_version = "geomask", __version__
         proto.doc_string = card.description
         onnx.helper.set_model_props(proto, metadata_of(model, patch, scale, offset))
-        onnx.save(proto, staged.path)
+        with writing(staged.target):
+            onnx.save(proto, staged.path)
         onnx.checker.check_model(str(staged.path))
         staged.commit()
     return out

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from geomask.trial import agree, example_for
+
 SIDE = 64
 """Pixels of the image that shows what follows what."""
 
@@ -25,9 +27,7 @@ def fold_batchnorm(network: nn.Module, channels: int) -> nn.Module:
     the network itself is returned.
     """
     folded = copy.deepcopy(network)
-    device = next(network.parameters()).device
-    example = torch.rand(1, channels, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-    example = example.to(device)
+    example = example_for(network, channels, SIDE)
     names = {module: name for name, module in folded.named_modules()}
     for convolution, norm in _followed(folded, example):
         convolution.weight, bias = fuse_conv_bn_weights(
@@ -42,10 +42,7 @@ def fold_batchnorm(network: nn.Module, channels: int) -> nn.Module:
         convolution.bias = bias
         parent, _, own = names[norm].rpartition(".")
         setattr(folded.get_submodule(parent), own, _rest(norm))
-    expected, found = network(example), folded(example)
-    limit = TOLERANCE * max(float(expected.std()), 1e-6)
-    same = bool((expected - found).abs().max() <= limit)
-    return folded if same else network
+    return folded if agree(network(example), folded(example), TOLERANCE) else network
 
 
 def _followed(network: nn.Module, example: torch.Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
@@ -66,9 +63,11 @@ def _followed(network: nn.Module, example: torch.Tensor) -> list[tuple[nn.Conv2d
     hooks = []
     for module in network.modules():
         hooks += [module.register_forward_hook(after), module.register_forward_pre_hook(before)]
-    network(example)
-    for hook in hooks:
-        hook.remove()
+    try:
+        network(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
     used = [convolution for convolution, _ in pairs]
     norms = [norm for _, norm in pairs]
     return [

@@ -105,7 +105,8 @@ def map_scale(crs: CRS, x: Floats, y: Floats) -> Floats:
         geod = None
     if geod is None:
         return np.full((len(x), 2, 2), np.nan)
-    longitude, latitude = project(x, y, inverse=True)
+    # Lists, since pyproj takes an array of one number for a number, and NumPy objects.
+    longitude, latitude = map(np.array, project(x.tolist(), y.tolist(), inverse=True))
     limit = 89.99  # PROJ differentiates by steps of 1e-5 radians, which must not cross a pole
     latitude = np.where(np.isfinite(latitude), np.clip(latitude, -limit, limit), np.inf)
     f = project.get_factors(longitude, latitude)

@@ -1,8 +1,7 @@
 """From a patch of a scene to class codes: what is decided before a run, and each step of it.
 
 `prepare` chooses bands, resolution and patches, and refuses what cannot work. An `Inference`
-then loads patches, in any thread; its engines classify them, in the main thread, where torch's
-CPU kernels and the allocator are quickest.
+then loads patches, in any thread; its engines classify them.
 """
 
 from __future__ import annotations
@@ -27,11 +26,16 @@ from geomask.suitability import choose_bands, inference_scale
 from geomask.tiling import Patch, Plan, plan_patches
 
 DEFAULT_CORE = 1024
-"""Inference pixels a side that a patch keeps unless told otherwise: two of the mask's blocks."""
+"""Inference pixels a side that a patch keeps unless told otherwise: two of the mask's blocks. Half
+as many take a tenth more time, a quarter less memory, and leave twice the seams."""
 
 BATCH = {"cpu": 1, "cuda": 4, "mps": 4}
 """Patches per forward pass by device, unless told otherwise. A CPU is no faster with more; a GPU
 whose memory does not hold them goes on with fewer."""
+
+LANES = 2
+"""Patches that a CPU works on side by side, where it has that many cores. Each takes memory, the
+bundled model's about 170 MB."""
 
 MAX_PATCH_PIXELS = 100e6
 """Pixels of the scene that one patch may draw on: with six bands that is 2.4 GB, and a few
@@ -87,13 +91,11 @@ class Inference:
             return Loaded(patch, None, valid)
         image = _fill(image)
         names = self.model.card.bands
-        image = image.transpose(1, 2, 0)
         if self.bands != names:
-            full = np.full((*image.shape[:2], len(names)), np.nan, dtype=np.float32)
-            full[..., [names.index(band) for band in self.bands]] = image
+            full = np.full((len(names), *image.shape[1:]), np.nan, dtype=np.float32)
+            full[[names.index(band) for band in self.bands]] = image
             image = full
-        # A copy only where reflecting or resampling have brought the bands to the front.
-        return Loaded(patch, np.ascontiguousarray(image).transpose(2, 0, 1), valid)
+        return Loaded(patch, image, valid)
 
 
 def prepare(
@@ -153,6 +155,7 @@ def make_engines(
             choose_precision(precision, device),
             device=device,
             batch=batch or BATCH.get(device.type, 1),
+            lanes=min(LANES, torch.get_num_threads()) if device.type == "cpu" else 1,
             with_percent=with_percent,
         )
         for device in devices
@@ -173,9 +176,10 @@ def _check_extent(plan: Plan) -> None:
 
 
 def _fill(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Give pixels that were not measured the values of the nearest one that was. What they come
-    out as is thrown away; but next to a flat grey the network would see an edge, and cloud."""
-    missing = np.isnan(image).any(axis=0)
+    """Give pixels that were not measured, NaN in every band, the values of the nearest one that
+    was. What they come out as is thrown away; but next to a flat grey the network would see an
+    edge, and cloud."""
+    missing = np.isnan(image[0])
     if not missing.any():
         return image
     nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)

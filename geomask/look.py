@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomask.classes import NODATA, ClassTable
-from geomask.errors import MaskError
+from geomask.errors import BandError, MaskError
 from geomask.grid import Grid
 from geomask.mask import MaskReader, open_mask
 from geomask.pictures import Rgb, composite_of, stretched
@@ -47,13 +47,18 @@ def look(scene: Scene, mask: str | Path, size: int) -> Look:
     bands. size: pixels of the longer side, at most.
 
     Memory is a matter of the mask's width. Raises MaskError where the mask is none or lies
-    elsewhere, SceneError where the scene cannot be read.
+    elsewhere, SceneError where the scene cannot be read, BandError where it has no band to show.
     """
     with open_mask(mask) as reader:
         grid, classes = reader.grid, reader.classes
         if not _same_place(scene.grid, grid):
             raise MaskError(
                 f"{reader.path}: does not lie where {scene.path} does; give the scene's own mask"
+            )
+        if not scene.band_names:
+            raise BandError(
+                f"{scene.path}: no band says which it is, so none can be shown; name them by "
+                "number, for example --bands red=1,green=2,nir=3"
             )
         bands = composite_of(scene.band_names)
         reflectance, _ = sample(scene.on(grid), bands, size)

@@ -18,8 +18,9 @@ from rasterio.windows import Window
 from geomask.classes import DEFAULT_CLASSES, NODATA, ClassTable, MaskClass
 from geomask.errors import MaskError
 from geomask.grid import Grid
-from geomask.output import target_of
-from geomask.raster import GDAL_ERRORS, GDAL_OPTIONS, Layout, grid_of, open_raster
+from geomask.raster import GDAL_ERRORS, GDAL_OPTIONS, grid_of, open_raster
+from geomask.raster_writer import Layout
+from geomask.staging import target_of
 from geomask.styles import STYLE, attribute_table, style_text
 
 CLASSES_TAG = "GEOMASK_CLASSES"
@@ -94,7 +95,7 @@ class MaskReader:
         """By its tags; a tag that is damaged says nothing."""
         tags = self.dataset.tags()
         date = None
-        with suppress(ValueError, TypeError, AttributeError):
+        with suppress(ValueError, TypeError, AttributeError, RecursionError):
             acquisition = json.loads(tags.get(ACQUISITION_TAG, "{}"))
             date = datetime.date.fromisoformat(str(acquisition.get("time"))[:10])
         return Origin(tags.get(SCENE_TAG), date, tags.get(MODEL_TAG))
@@ -159,5 +160,5 @@ def _classes_of(dataset: rasterio.DatasetReader, path: str | Path) -> ClassTable
         return ClassTable(
             tuple(MaskClass(e["code"], e["name"], tuple(e["color"])) for e in json.loads(text))
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise MaskError(f"{path}: its {CLASSES_TAG} tag is damaged: {error}") from error

@@ -31,24 +31,29 @@ class Normalise(nn.Module):
     Absent values become 0, the mean of the training data, after standardising.
     """
 
-    mean: torch.Tensor
-    std: torch.Tensor
+    gain: torch.Tensor
+    shift: torch.Tensor
 
     def __init__(self, spec: Normalisation) -> None:
         super().__init__()
         self.low, self.high = spec.clip
         self.steps = None if spec.levels is None else spec.levels - 1
         shape = (1, len(spec.mean), 1, 1)
-        self.register_buffer("mean", torch.tensor(spec.mean).reshape(shape), persistent=False)
-        self.register_buffer("std", torch.tensor(spec.std).reshape(shape), persistent=False)
+        mean, std = (torch.tensor(value, dtype=torch.float64) for value in (spec.mean, spec.std))
+        # (t - low) / (high - low), then (t - mean) / std, as one product and one sum.
+        gain = 1 / ((self.high - self.low) * std)
+        shift = -self.low * gain - mean / std
+        self.register_buffer("gain", gain.float().reshape(shape), persistent=False)
+        self.register_buffer("shift", shift.float().reshape(shape), persistent=False)
 
     def forward(self, reflectance: torch.Tensor) -> torch.Tensor:
         """float32 (N, bands, H, W) in, the same shape out."""
         # In place from here on: a patch is large, and each step is over all of it.
-        t = reflectance.clamp(self.low, self.high).sub_(self.low).div_(self.high - self.low)
+        t = reflectance.clamp(self.low, self.high)
         if self.steps is not None:
-            t = t.mul_(self.steps).round_().div_(self.steps)
-        return t.sub_(self.mean).div_(self.std).nan_to_num_(nan=0.0)
+            step = (self.high - self.low) / self.steps
+            t = t.sub_(self.low).div_(step).round_().mul_(step).add_(self.low)
+        return t.mul_(self.gain).add_(self.shift).nan_to_num_(nan=0.0)
 
 
 class Segmenter(nn.Module):
@@ -91,7 +96,11 @@ def build_network(
                 f"network.encoder_weights {encoder_weights}: {PLAIN_UNET} has no encoder that "
                 f"others have trained; {_WAY_OUT}"
             )
-        return PlainUNet(bands, classes, width=_width(spec))
+        try:
+            return PlainUNet(bands, classes, width=_width(spec))
+        except (RuntimeError, TypeError, OverflowError) as error:  # torch's, of sizes too large
+            reason = str(error).partition("\n")[0]
+            raise ModelError(f"torch cannot build {PLAIN_UNET!r}: {reason}") from error
     import segmentation_models_pytorch as smp
 
     maker = smp.MODEL_ARCHITECTURES_MAPPING.get(spec.architecture.lower())
@@ -119,7 +128,7 @@ def build_network(
             f"network.encoder_weights {encoder_weights} of {encoder} cannot be downloaded "
             f"({type(error).__name__}); {_WAY_OUT}"
         ) from error
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         raise ModelError(
             f"segmentation_models_pytorch cannot build {spec.architecture!r} with encoder "
             f"{spec.encoder!r}: {error}"
@@ -223,16 +232,25 @@ class PlainUNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, bands, H, W), H and W multiples of 16, to logits (N, classes, H, W)."""
+        x, skips = self.encode(x)
+        for level, skip in enumerate(skips):
+            x = self.decode(level, x, skip)
+        logits: torch.Tensor = self.head(x)
+        return logits
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The deepest features, and those beside each level of the way back up, deepest first."""
         skips = []
         for block in self.down[:-1]:
             x = block(x)
             skips.append(x)
             x = self.pool(x)
-        x = self.down[-1](x)
-        for up, merge, skip in zip(self.up, self.merge, reversed(skips), strict=True):
-            x = merge(torch.cat([skip, up(x)], dim=1))
-        logits: torch.Tensor = self.head(x)
-        return logits
+        return self.down[-1](x), skips[::-1]
+
+    def decode(self, level: int, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+        """One level up: features of twice the resolution, that of `skip`."""
+        merged: torch.Tensor = self.merge[level](torch.cat([skip, self.up[level](x)], dim=1))
+        return merged
 
 
 def _double(before: int, after: int) -> nn.Sequential:

@@ -1,37 +1,23 @@
 """All or nothing: outputs are checked before work, written beside their target, then moved.
 
 An output path holds either the complete file or what was there before. What is being written
-lives in a hidden folder beside its target, `.NAME.geomask-HOST-PID-N`, so that the last step is
-a rename on one file system. A lock on a file in that folder says that its run is alive. After a
-SIGKILL the folder remains, unlocked; the next run that writes to the same target sweeps it.
+lives in a hidden folder beside its target, so that the last step is a rename on one file system.
+What a killed run left there is swept by the next one that writes to the same target.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import itertools
 import os
-import re
-import shutil
-import socket
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from geomask.errors import OutputError
-
-try:
-    import fcntl
-except ImportError:  # not on Windows, where nothing is swept
-    fcntl = None  # type: ignore[assignment]
-
-_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-_COUNTER = itertools.count()
-_FOLDER = re.compile(r"\.(.+)\.geomask-[0-9a-f]{8}-\d+-\d+")
-_LOCK = ".lock"
+from geomask.signals import undisturbed
+from geomask.staging import LOCK, alone_in, claim, hidden, remove, sweep, target_of
 
 _PARTS = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj", ".idm", ".ind")
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
@@ -51,7 +37,7 @@ def check_output(target: Path, *, overwrite: bool, inputs: Iterable[str | Path] 
             raise OutputError(f"{target}: folder {folder} does not exist; create it first")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OutputError(f"{target}: folder {folder} is not writable; choose another one")
-        _mode(_hidden(place))  # whose name is longer than the target's
+        _mode(hidden(place))  # whose name is longer than the target's
         if stat.S_ISDIR(_mode(target)):
             raise OutputError(f"{target}: is a folder; name a file in it")
         if place != target and target.suffix.lower() == ".shp":
@@ -81,12 +67,6 @@ def check_distinct(targets: Iterable[Path]) -> None:
         seen.add(resolved)
 
 
-def target_of(path: str | Path) -> str | Path:
-    """What to call a file: where a staged one is on its way to, any other as it is."""
-    found = _FOLDER.fullmatch(Path(path).parent.name)
-    return Path(path).parent.with_name(found[1]) if found else path
-
-
 class Staged:
     """A file on its way to `target`: write to `.path`, then `commit()` or `discard()`.
 
@@ -100,9 +80,14 @@ class Staged:
         try:
             self._place = _place(self.target)
             sweep(self._place.parent, self._place.name)
-            self.folder, self._lock = _claim(self._place)
+            with undisturbed():
+                self.folder, self._lock = claim(self._place)
         except (OSError, RuntimeError) as error:
             raise OutputError(f"{self.target}: cannot write beside it: {_why(error)}") from error
+        except BaseException:  # a signal that waited
+            if hasattr(self, "folder"):
+                self.discard()
+            raise
         self.path = self.folder / self.target.name
         self._extras: list[Path] = []
 
@@ -115,29 +100,33 @@ class Staged:
     def write_extra(self, suffix: str, text: str) -> None:
         """Write a text of this file's name but for the suffix. Raises OutputError."""
         path = self.extra(self.path.with_suffix(suffix).name)
-        try:
+        with writing(self.target.with_suffix(suffix)):
             path.write_text(text, "utf-8")
-        except OSError as error:
-            raise OutputError(
-                f"{self.target.with_suffix(suffix)}: could not be written: {_why(error)} "
-                "(is the disk full?)"
-            ) from error
 
     def commit(self) -> None:
-        """Move what was written into place: parts first, the file that names them, its extras."""
+        """Move what was written into place: parts first, the file that names them, its extras.
+
+        Of two runs that do so at once the one waits for the other, and what is there is the last
+        one's. Raises OutputError.
+        """
+        with undisturbed():
+            self._move()
+
+    def _move(self) -> None:
         place = self._place
-        kept = (self.path, self.folder / _LOCK, *self._extras)
+        kept = (self.path, self.folder / LOCK, *self._extras)
         try:
             _check_closed(self.target, place)
             parts = [path for path in sorted(self.folder.iterdir()) if path not in kept]
             for path in (*parts, self.path, *self._extras):
                 _sync(path)
-            if parts:
-                place.unlink(missing_ok=True)
-            for path in (*_companions(self.target, place), *_leftovers(self.target, place)):
-                path.unlink(missing_ok=True)
-            for path in (*parts, self.path, *self._extras):
-                path.replace(place.with_name(self._final(path.name)))
+            with alone_in(place.parent):
+                if parts:
+                    place.unlink(missing_ok=True)
+                for path in (*_companions(self.target, place), *_leftovers(self.target, place)):
+                    path.unlink(missing_ok=True)
+                for path in (*parts, self.path, *self._extras):
+                    path.replace(place.with_name(self._final(path.name)))
         except OSError as error:
             raise OutputError(
                 f"{self.target}: could not be moved into place: {_why(error)}"
@@ -154,17 +143,39 @@ class Staged:
 
     def discard(self) -> None:
         """Remove what was written and not committed; safe to call twice."""
-        # Unlocked first: on NFS an open file cannot be removed, nor the folder it is in.
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with undisturbed():
+            # Unlocked first: on NFS an open file cannot be removed, nor the folder it is in.
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
+            remove(self.folder)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.discard()
+
+
+@contextmanager
+def writing(path: str | Path, *also: type[Exception]) -> Iterator[None]:
+    """What the system says while a file is written, as OutputError; and errors of the types in
+    `also`, of the library that writes it. path: the file, or where it is staged."""
+    errors: tuple[type[Exception], ...] = (OSError, *also)
+    try:
+        yield
+    except errors as error:
+        raise OutputError(
+            f"{target_of(path)}: could not be written: {_why(error)} (is the disk full?)"
+        ) from error
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text; `path` holds all of it or what was there before. Raises OutputError."""
+    with Staged(path) as staged:
+        with writing(path):
+            staged.path.write_text(text, "utf-8")
+        staged.commit()
 
 
 @contextmanager
@@ -248,70 +259,3 @@ def _sync(path: Path) -> None:
     """Ask the disk to have the bytes before the name points at them."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _hidden(place: Path) -> Path:
-    """A new name for a folder beside `place`."""
-    name = f".{place.name}.geomask-{_HOST}-{os.getpid()}-{next(_COUNTER)}"
-    return place.with_name(name)
-
-
-def _claim(place: Path) -> tuple[Path, int | None]:
-    """A new folder beside `place`, and the lock that keeps it from being swept."""
-    for _ in range(10):
-        folder = _hidden(place)
-        try:
-            folder.mkdir()
-        except FileExistsError:  # of another container with this host name and process number
-            continue
-        # Someone may have swept the folder before it was locked.
-        with suppress(BlockingIOError, FileNotFoundError):
-            return folder, _lock(folder)
-    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
-
-
-def _lock(folder: Path) -> int | None:
-    """The descriptor that holds the folder's lock; None where the system has no such locks.
-
-    Raises BlockingIOError where another one holds it, FileNotFoundError where it is gone.
-    """
-    if fcntl is None:
-        return None
-    file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(file), (folder / _LOCK).stat()):
-            raise FileNotFoundError
-    except OSError as error:
-        os.close(file)
-        if isinstance(error, (BlockingIOError, FileNotFoundError)):
-            raise
-        return None  # some network disks
-    return file
-
-
-def sweep(folder: Path, name: str | None = None) -> None:
-    """Remove what killed runs left in a folder: staging folders whose lock nobody holds.
-
-    name: of the only target whose leftovers are meant; of any unless given.
-    """
-    try:
-        beside = list(folder.iterdir())
-    except OSError:
-        return
-    for path in beside:
-        found = _FOLDER.fullmatch(path.name)
-        if found is None or name not in (None, found[1]) or path.is_symlink():
-            continue
-        with suppress(OSError):
-            lock = _lock(path)
-            if lock is None:
-                continue
-            # Under another name first, so that a run that has only just made this folder and
-            # locks it a moment later sees that it is gone.
-            doomed = _hidden(folder / found[1])
-            try:
-                path.rename(doomed)
-            finally:
-                os.close(lock)
-            shutil.rmtree(doomed, ignore_errors=True)

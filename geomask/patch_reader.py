@@ -34,7 +34,7 @@ def read_patch(scene: Scene, patch: Patch, bands: Sequence[str]) -> tuple[Floats
     if patch.scale == (1.0, 1.0):
         rows_read, columns_read = rows.index[:, 0] - top, columns.index[:, 0] - left
         if not (_is_all(rows_read, bottom - top) and _is_all(columns_read, right - left)):
-            image = image[:, rows_read[:, None], columns_read]
+            image = _picked(image.take(rows_read, axis=1), columns_read)
         return image, core
     return resample(image, rows.shifted(top), columns.shifted(left)), core
 
@@ -74,6 +74,22 @@ def _reach(axis: Taps, span: Span) -> tuple[int, int]:
 
 def _core(span: Span, origin: int) -> slice:
     return slice(span.write - origin, span.write - origin + span.length)
+
+
+def _picked(image: Floats, columns: Indices) -> Floats:
+    """The same as `image[:, :, columns]`. Most of these follow one another, and what does is
+    copied as one: element by element it takes ten times as long."""
+    following = np.flatnonzero(np.diff(columns) == 1)
+    if not following.size:
+        return image[:, :, columns]
+    first, last = following[0], following[-1] + 1
+    if columns[last] - columns[first] != last - first:
+        return image[:, :, columns]
+    picked = np.empty((*image.shape[:2], columns.size), dtype=image.dtype)
+    picked[:, :, :first] = image[:, :, columns[:first]]
+    picked[:, :, first : last + 1] = image[:, :, columns[first] : columns[last] + 1]
+    picked[:, :, last + 1 :] = image[:, :, columns[last + 1 :]]
+    return picked
 
 
 def _is_all(index: Indices, length: int) -> bool:

@@ -49,9 +49,9 @@ def composite_of(bands: Sequence[str | None]) -> tuple[str, str, str]:
 
 def stretched(image: npt.NDArray[np.float32]) -> Rgb:
     """uint8 (height, width, 3) from reflectance, float32 (3, height, width); black where NaN."""
-    known = image[np.isfinite(image)]
-    white = np.clip(np.percentile(known, 98), *WHITE) if known.size else 1.0
-    shown = np.clip(np.nan_to_num(image) / white, 0, 1) ** (1 / GAMMA)
+    known = np.clip(image[np.isfinite(image)], 0, WHITE[1])
+    white = max(float(np.percentile(known, 98)), WHITE[0]) if known.size else 1.0
+    shown = (np.clip(np.nan_to_num(image), 0, white) / white) ** (1 / GAMMA)
     return np.moveaxis(np.round(shown * 255).astype(np.uint8), 0, 2)
 
 

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from itertools import cycle
 from operator import attrgetter
 from pathlib import Path
@@ -20,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from geomask.engine import Engine, Launched, Loaded, Result
+from geomask.engine import Engine, Launch, Loaded, Result
 from geomask.inference import Inference
 from geomask.mask import (
     ACQUISITION_TAG,
@@ -30,48 +29,14 @@ from geomask.mask import (
     mask_layout,
     percent_layout,
 )
-from geomask.output import check_distinct
-from geomask.raster import RasterWriter, check_raster
-from geomask.scene import Scene
+from geomask.outputs import Outputs
+from geomask.raster_writer import RasterWriter
 from geomask.scene.plausibility import PIXELS, Histogram
 from geomask.stages import Stages
-from geomask.styles import check_style
 from geomask.version import __version__
 
 WRITES_BEHIND = 4
 """Results that may wait for the disk before the network does."""
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """The rasters of one prediction: mask always, confidence and probabilities where asked for.
-
-    style: whether QGIS's style and GDAL's attribute table come with the mask.
-    """
-
-    mask: Path
-    confidence: Path | None = None
-    probabilities: Path | None = None
-    style: bool = True
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """Those that will be written."""
-        return tuple(p for p in (self.mask, self.confidence, self.probabilities) if p is not None)
-
-    @property
-    def need_percent(self) -> bool:
-        """Whether probabilities must be worked out."""
-        return self.confidence is not None or self.probabilities is not None
-
-
-def check_outputs(outputs: Outputs, scene: Scene, *, overwrite: bool) -> None:
-    """Refuse outputs that cannot be written, or are part of the scene. Raises OutputError."""
-    check_distinct(outputs.paths)
-    for path in outputs.paths:
-        check_raster(path, overwrite=overwrite, inputs=scene.files)
-    if outputs.style:
-        check_style(outputs.mask, overwrite=overwrite, rasters=scene.files)
 
 
 def run(
@@ -87,10 +52,14 @@ def run(
     "reading", waiting for patches, and "network".
     """
     stages = stages or Stages()
-    launched: deque[tuple[Engine, Launched]] = deque()
+    launched: deque[tuple[Engine, Launch]] = deque()
     engines = cycle(inference.engines)
-    most = sum(engine.ahead for engine in inference.engines)
-    with closing(_batches(inference, readers, histogram)) as batches:
+    with ExitStack() as stack:
+        if len(inference.plan) > 1:
+            for engine in inference.engines:
+                stack.enter_context(engine.side_by_side())
+        most = sum(engine.ahead for engine in inference.engines)
+        batches = stack.enter_context(closing(_batches(inference, readers, histogram)))
         while True:
             with stages.during("reading"):
                 batch = next(batches, None)
@@ -101,11 +70,11 @@ def run(
                 launched.append((engine, engine.launch(batch)))
             while len(launched) > most:
                 yield from _collected(launched, stages)
-    while launched:
-        yield from _collected(launched, stages)
+        while launched:
+            yield from _collected(launched, stages)
 
 
-def _collected(launched: deque[tuple[Engine, Launched]], stages: Stages) -> list[Result]:
+def _collected(launched: deque[tuple[Engine, Launch]], stages: Stages) -> list[Result]:
     engine, work = launched.popleft()
     with stages.during("network"):
         return engine.collect(work)

@@ -19,11 +19,12 @@ from geomask.classes import NODATA
 from geomask.device import choose_devices
 from geomask.errors import OptionError
 from geomask.inference import Inference, make_engines, prepare
-from geomask.memory import peak_memory
-from geomask.pipeline import Outputs, Writers, check_outputs, run
+from geomask.memory import give_back_freed_memory, peak_memory
+from geomask.outputs import Outputs, check_outputs
+from geomask.pipeline import Writers, run
 from geomask.raster import GDAL_OPTIONS
 from geomask.scene import Scene, open_scene
-from geomask.scene.plausibility import Histogram, warn_of_doubt
+from geomask.scene.plausibility import ENOUGH, Histogram, check_possible, warn_of_doubt
 from geomask.stages import Stages
 
 
@@ -39,21 +40,24 @@ class Progress:
 class Prediction:
     """What a prediction did.
 
-    pixels: per class name and "nodata". seconds: from opening to the last rename, loading of
-    libraries and model left out; stages: of these, by what the main thread did: "reading" and
-    "writing" are waiting for the threads that do it, "finishing" makes overviews and reads the
-    outputs back. peak_memory: bytes, of the whole process so far, None where the
-    system does not tell. resolution: of inference, metres, None without a CRS. Paths are None
-    for outputs that were not asked for.
+    kind: what the scene was recognised as. sources: what the bands are called there. pixels: per
+    class name and "nodata". seconds: from opening to the last rename, loading of libraries and
+    model left out; stages: of these, by what the main thread did: "reading" and "writing" are
+    waiting for the threads that do it, "finishing" makes overviews and reads the outputs back.
+    peak_memory: bytes, of the whole process so far, None where the system does not tell.
+    resolution: of inference, metres, None without a CRS. Paths are None for outputs that were not
+    asked for.
     """
 
     scene: str
+    kind: str
     mask: str
     confidence: str | None
     probabilities: str | None
     model: str
     model_sha256: str
     bands: tuple[str, ...]
+    sources: tuple[str, ...]
     radiometry: str
     nodata: str
     device: str
@@ -185,10 +189,14 @@ def predicting(
         results = stack.enter_context(closing(run(inference, readers, histogram, stages)))
         with _enough_memory():
             for result in results:
+                if histogram.pixels >= ENOUGH:
+                    check_possible(scene.path, histogram)
                 with stages.during("writing"):
                     writers.write(result)
                 if progress is not None:
                     progress(Progress(int(writers.counts.sum()), grid.width * grid.height))
+        check_possible(scene.path, histogram)
+        give_back_freed_memory()
         with stages.during("finishing"):
             writers.finish()
         warn_of_doubt(scene.path, histogram)
@@ -229,12 +237,14 @@ def _summary(
     resolution = inference.resolution
     return Prediction(
         scene=scene.path,
+        kind=scene.kind,
         mask=str(outputs.mask),
         confidence=None if outputs.confidence is None else str(outputs.confidence),
         probabilities=None if outputs.probabilities is None else str(outputs.probabilities),
         model=card.name,
         model_sha256=inference.model.sha256,
         bands=inference.bands,
+        sources=tuple(scene.bands[band].source for band in inference.bands),
         radiometry=scene.radiometry(inference.bands),
         nodata=scene.provenance.nodata,
         device=inference.device,

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from geomask.classes import CLEAR
-from geomask.errors import OptionError, OutputError
+from geomask.errors import OptionError
 from geomask.look import Look, look
-from geomask.output import Staged, check_output
+from geomask.output import Staged, check_output, writing
 from geomask.pictures import Rgb, painted
 from geomask.scene import Scene, open_scene
 
@@ -70,12 +70,8 @@ def drawing(scene: Scene, mask: str | Path, out: Path, *, size: int = SIDE) -> I
         raise OptionError(f"size is {size}; give 1 pixel or more")
     picture = draw(look(scene, mask, size))
     with Staged(out) as staged:
-        try:
+        with writing(out):
             picture.save(staged.path, "png", optimize=True)
-        except OSError as error:
-            raise OutputError(
-                f"{out}: could not be written: {error.strerror or error} (is the disk full?)"
-            ) from error
         yield staged
 
 

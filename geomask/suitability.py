@@ -30,10 +30,11 @@ def choose_bands(scene: Scene, card: Card) -> tuple[str, ...]:
     sets = card.band_sets or (card.bands,)
     nearest = min(sets, key=lambda names: (len(set(names) - set(scene.band_names)), len(names)))
     others = f" (or another of its {len(sets)} band sets)" if len(sets) > 1 else ""
-    example = ",".join(f"{name}={number}" for number, name in enumerate(nearest, 1))
+    example = ",".join(f"{name}=N" for name in nearest)
     raise BandError(
         f"{scene.path}: model {card.name!r} needs the bands {', '.join(nearest)}{others}; "
-        f"there is {scene.describe_bands()}; name bands by number, for example --bands {example}"
+        f"there is {scene.describe_bands()}; say which is which, as in --bands {example}, each N a "
+        "band's number"
     )
 
 

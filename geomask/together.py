@@ -1,4 +1,8 @@
-"""One scene to its mask, polygons and picture, which come into place together or not at all."""
+"""One scene to its mask, polygons and picture, which come into place together or not at all.
+
+What the network needs is imported when scene and outputs have been found right: torch takes
+seconds to load, which is long to wait for the news of a mistyped name.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +11,24 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from geomask.checkpoint import Model
-from geomask.engine import Engine
-from geomask.inference import Inference, prepare
 from geomask.output import check_distinct
-from geomask.pipeline import Outputs, check_outputs
-from geomask.predict import Prediction, Progress, predicting
+from geomask.outputs import Outputs, check_outputs
 from geomask.quicklook import check_quicklook, drawing
 from geomask.scene import open_scene
+from geomask.signals import undisturbed
 from geomask.vectors.options import PolygonOptions
 from geomask.vectors.vectorize import check_vectors, tracing
 from geomask.vectors.writing import VectorSummary
 
-Load = Callable[[], tuple[Model, tuple[Engine, ...]]]
+if TYPE_CHECKING:
+    from geomask.checkpoint import Model
+    from geomask.engine import Engine
+    from geomask.inference import Inference
+    from geomask.predict import Prediction, Progress
+
+Load = Callable[[], "tuple[Model, tuple[Engine, ...]]"]
 """Gives the model and its engines: loads them, or has them."""
 
 
@@ -75,6 +82,8 @@ def preparing(request: Request, load: Load) -> Iterator[Inference]:
                 inputs=scene.files,
             )
             check_distinct([*request.outputs.paths, *plan.files])
+        from geomask.inference import prepare
+
         yield prepare(scene, model, engines=engines, **request.plan)
 
 
@@ -88,6 +97,8 @@ def predict_and_trace(
     inference: what `preparing` gave for this request. Raises GeomaskError; then no output was
     touched.
     """
+    from geomask.predict import predicting
+
     with ExitStack() as stack:
         finished = stack.enter_context(
             predicting(inference, request.outputs, progress=progress, **request.running)
@@ -117,8 +128,10 @@ def predict_and_trace(
                 polygons=() if summary is None else summary.paths,
                 scene=request.scene,
                 when=request.when,
+                pixels=finished.prediction.pixels,
             )
             commits.append(stack.enter_context(item).commit)
-        for commit in commits:
-            commit()
+        with undisturbed():
+            for commit in commits:
+                commit()
         return finished.prediction, summary

@@ -8,17 +8,27 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+# Two test runners' threads on the same cores would wait for each other by spinning.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 import rasterio
 import torch
 from affine import Affine
+from hypothesis import settings
 from torch import nn
 
 from geomask.card import Card, ClassEntry, NetworkSpec, Normalisation
 from geomask.checkpoint import Model, save_model
+from geomask.inference import Inference
 from geomask.network import build_segmenter
+from geomask.pipeline import run as run_pipeline
+
+# A machine that does something else besides is no reason to fail.
+settings.register_profile("geomask", deadline=None)
+settings.load_profile("geomask")
 
 UTM = "EPSG:32633"
 TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -163,3 +173,16 @@ def read(path: Path) -> npt.NDArray[np.uint8]:
     with rasterio.open(path) as dataset:
         band: npt.NDArray[np.uint8] = dataset.read(1)
     return band
+
+
+def whole_scene(inference: Inference) -> tuple[npt.NDArray[np.uint8], ...]:
+    """What a prediction comes to: codes (height, width), and percents (classes, height, width)."""
+    shape = inference.scene.grid.shape
+    codes = np.zeros(shape, np.uint8)
+    percent = np.zeros((len(inference.model.card.classes), *shape), np.uint8)
+    for result in run_pipeline(inference, 2):
+        rows, columns = result.window.toslices()
+        codes[rows, columns] = result.codes
+        assert result.percent is not None
+        percent[:, rows, columns] = result.percent
+    return codes, percent

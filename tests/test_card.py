@@ -16,10 +16,11 @@ from safetensors.torch import save_file
 from geomask.card import CARD_KEY, Card, card_to_text, read_card
 from geomask.checkpoint import load_model, save_model
 from geomask.cli import cli
-from geomask.errors import GeomaskWarning, ModelError
+from geomask.errors import GeomaskWarning, ModelError, OutputError
 from geomask.model_files import find_model, list_models
-from geomask.network import build_segmenter
+from geomask.network import Segmenter, build_segmenter
 from tests.conftest import make_card
+from tests.faults.limits import disk_full
 
 
 def test_a_card_comes_back_as_it_was_saved(tmp_path: Path) -> None:
@@ -41,6 +42,28 @@ def test_weights_come_back_close_in_half_and_exactly_in_full(tmp_path: Path) -> 
         torch.testing.assert_close(
             load_model(path).network(x), expected, atol=tolerance, rtol=tolerance
         )
+
+
+def test_weights_too_large_for_half_precision_come_back_as_they_were(tmp_path: Path) -> None:
+    card = make_card(stride=16)
+    network = build_segmenter(card)
+    with torch.no_grad():
+        network.body.head.weight.fill_(1e5)
+    save_model(tmp_path / "m.safetensors", network, card)
+    assert bool((load_model(tmp_path / "m.safetensors").network.body.head.weight == 1e5).all())
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_model_with_a_weight_that_is_no_number_is_refused(tmp_path: Path, value: float) -> None:
+    card = make_card(stride=16)
+    network = build_segmenter(card)
+    with torch.no_grad():
+        network.body.head.weight[0, 0] = value
+    save_model(tmp_path / "m.safetensors", network, card)
+    with pytest.raises(
+        ModelError, match=r"m\.safetensors: its weights head\.weight are not finite"
+    ):
+        load_model(tmp_path / "m.safetensors")
 
 
 def test_a_loaded_network_takes_absent_bands_as_nan(model_file: Path) -> None:
@@ -272,3 +295,26 @@ def test_the_first_band_set_a_scene_has_is_chosen() -> None:
 def test_cards_are_plain_values() -> None:
     card = make_card()
     assert Card.model_validate_json(card_to_text(card)) == card
+
+
+def test_a_disk_that_is_full_leaves_the_older_model(model_file: Path) -> None:
+    before = model_file.read_bytes()
+    model = load_model(model_file)
+    assert isinstance(model.network, Segmenter)
+    with disk_full(len(before) // 2), pytest.raises(OutputError, match="is the disk full"):
+        save_model(model_file, model.network, model.card)
+    assert model_file.read_bytes() == before
+    assert [path.name for path in model_file.parent.iterdir()] == [model_file.name]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.999])
+def test_a_file_whose_weights_are_cut_short_is_known_by_its_header(
+    model_file: Path, share: float
+) -> None:
+    data = model_file.read_bytes()
+    model_file.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ModelError, match="is cut short or damaged"):
+        read_card(model_file)
+    model_file.write_bytes(data + b"0")
+    with pytest.raises(ModelError, match="is cut short or damaged"):
+        read_card(model_file)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from threading import enumerate as enumerate_threads
 from typing import Any
 
 import numpy as np
@@ -11,13 +14,13 @@ import torch
 from torch import nn
 
 from geomask.checkpoint import Model
-from geomask.device import choose_devices
+from geomask.device import choose_devices, choose_precision
 from geomask.engine import Engine
 from geomask.errors import GeomaskWarning, OptionError
 from geomask.inference import make_engines, prepare
-from geomask.pipeline import run
+from geomask.lanes import open_lanes
 from geomask.scene import open_scene
-from tests.conftest import make_card, random_dn, unet_model, write_scene
+from tests.conftest import make_card, random_dn, unet_model, whole_scene, write_scene
 
 CPU = torch.device("cpu")
 
@@ -40,15 +43,7 @@ class Small(nn.Module):
 def predicted(path: Path, model: Model, engines: tuple[Engine, ...]) -> Any:
     """Codes and percents of a whole scene, put together."""
     with open_scene(path) as scene:
-        inference = prepare(scene, model, engines=engines, patch=64, margin=16)
-        codes = np.zeros(scene.grid.shape, np.uint8)
-        percent = np.zeros((len(model.card.classes), *scene.grid.shape), np.uint8)
-        for result in run(inference, 2):
-            rows, columns = result.window.toslices()
-            codes[rows, columns] = result.codes
-            assert result.percent is not None
-            percent[:, rows, columns] = result.percent
-    return codes, percent
+        return whole_scene(prepare(scene, model, engines=engines, patch=64, margin=16))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -59,7 +54,7 @@ def test_several_engines_give_what_one_gives(tmp_path: Path, precision: str, ahe
     expected = predicted(path, model, make_engines(model, precision, with_percent=True))
     engines = make_engines(model, precision, devices=[CPU] * 3, batch=2, with_percent=True)
     for engine in engines:
-        engine.ahead = ahead
+        engine.lanes, engine.ahead = 1, ahead
     for one, other in zip(predicted(path, model, engines), expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -81,7 +76,7 @@ def test_a_batch_that_does_not_fit_is_halved_once_for_all(tmp_path: Path) -> Non
     assert len(levels) == len(set(levels)) > 1, "each level is told once"
     assert engines[0].batch == 1
     last = max(index for index, count in enumerate(network.seen) if count > 1)
-    assert last < 10, "not tried again"
+    assert last < len(network.seen) / 2, "not tried again"
 
 
 def test_a_patch_that_does_not_fit_alone_is_an_error(tmp_path: Path) -> None:
@@ -100,6 +95,52 @@ def test_bf16_agrees_with_fp32_though_its_batchnorm_is_folded(tmp_path: Path) ->
     )
     assert np.mean(fp32[0] == bf16[0]) > 0.95, "random weights decide little"
     assert np.abs(fp32[1].astype(int) - bf16[1]).max() < 10
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_lanes_give_what_one_thread_gives(tmp_path: Path, precision: str) -> None:
+    path = write_scene(tmp_path / "s.tif", random_dn(150, 230))
+    model = unet_model()
+    dtype = choose_precision(precision, CPU)
+    expected, *others = (
+        predicted(path, model, (Engine(model, dtype, lanes=lanes, with_percent=True),))
+        for lanes in (1, 2, 3)
+    )
+    for found in others:
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_lanes_share_torch_s_threads_and_leave_the_caller_s_as_they_are() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(6)
+        with open_lanes(3) as pool:
+            ready = Barrier(3)
+            asked = [pool.submit(lambda: (ready.wait(), torch.get_num_threads())) for _ in range(3)]
+            assert [future.result()[1] for future in asked] == [2, 2, 2]
+            assert torch.get_num_threads() == 6
+            with ThreadPoolExecutor(1) as other:
+                assert other.submit(torch.get_num_threads).result() == 6
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_no_lane_waits_for_one_that_an_interrupt_kept_from_starting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Interrupted(ThreadPoolExecutor):
+        def submit(self, *args: Any, **options: Any) -> Future[Any]:
+            if self._threads:
+                raise KeyboardInterrupt
+            return super().submit(*args, **options)
+
+    monkeypatch.setattr("geomask.lanes.ThreadPoolExecutor", Interrupted)
+    before = torch.get_num_threads()
+    with pytest.raises(KeyboardInterrupt):
+        open_lanes(2)
+    assert not [thread for thread in enumerate_threads() if "geomask-lane" in thread.name]
+    assert torch.get_num_threads() == before
 
 
 def test_devices_by_name() -> None:

@@ -96,7 +96,7 @@ def test_a_scene_whose_bands_say_nothing_is_told_what_to_do(tmp_path: Path) -> N
     assert info.radiometry == "unknown: no band is named"
     (default,) = (model for model in info.models if model.name == "default")
     assert default.bands is None
-    assert "for example --bands" in str(default.why_not)
+    assert "say which is which, as in --bands" in str(default.why_not)
 
 
 def as_prepared(scene: Scene, name: str, path: str) -> ModelInfo:

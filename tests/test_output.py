@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from geomask import output
+from geomask import output, staging
 from geomask.errors import OutputError
-from geomask.output import Staged, check_distinct, check_output, target_of
+from geomask.output import Staged, check_distinct, check_output
+from geomask.staging import target_of
 
 
 def hidden(folder: Path) -> list[str]:
@@ -285,14 +286,14 @@ def test_a_folder_swept_before_it_was_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = iter([BlockingIOError, FileNotFoundError])
-    lock = output._lock
+    lock = staging._lock
 
     def late(folder: Path) -> int | None:
         for problem in taken:
             raise problem
         return lock(folder)
 
-    monkeypatch.setattr(output, "_lock", late)
+    monkeypatch.setattr(staging, "_lock", late)
     with Staged(tmp_path / "a.tif") as staged:
         staged.path.write_text("new")
         staged.commit()
@@ -305,7 +306,7 @@ def test_without_locks_it_works_and_sweeps_nothing(
     def no_locks(*_: int) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(output.fcntl, "flock", no_locks)
+    monkeypatch.setattr(staging.fcntl, "flock", no_locks)
     first = Staged(tmp_path / "a.tif")
     with Staged(tmp_path / "a.tif") as second:
         second.path.write_text("new")
@@ -320,3 +321,40 @@ def test_a_staged_file_is_called_by_its_target(tmp_path: Path) -> None:
         assert target_of(staged.path) == tmp_path / "a.tif"
     for path in (tmp_path / "a.tif", "https://host//a.tif"):
         assert target_of(path) == path
+
+
+def test_a_run_waits_for_another_that_moves_its_files_and_says_so_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "PATIENCE", 0.05)
+    target = tmp_path / "a.tif"
+    target.write_text("old")
+    with Staged(target) as staged:
+        staged.path.write_text("new")
+        with (
+            staging.alone_in(tmp_path),
+            pytest.raises(OutputError, match="another program has the folder locked"),
+        ):
+            staged.commit()
+    assert target.read_text() == "old"
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("step", ["claim", "remove"])
+def test_ctrl_c_while_the_hidden_folder_is_made_or_removed_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    done = getattr(output, step)
+
+    def interrupted(*given: object, **options: object) -> object:
+        signal.raise_signal(signal.SIGINT)
+        return done(*given, **options)
+
+    monkeypatch.setattr(output, step, interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), Staged(tmp_path / "a.txt"):
+            pass
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert list(tmp_path.iterdir()) == []

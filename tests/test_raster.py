@@ -21,7 +21,7 @@ from geomask.classes import DEFAULT_CLASSES
 from geomask.errors import OutputError
 from geomask.grid import Grid
 from geomask.mask import mask_layout
-from geomask.raster import RasterWriter
+from geomask.raster_writer import RasterWriter
 
 SIZE = 600
 GRID = Grid(CRS.from_epsg(32633), Affine(10, 0, 500_000, 0, -10, 5_000_000), SIZE, SIZE)

@@ -19,7 +19,7 @@ from geomask.errors import OutputError
 from geomask.grid import Grid
 from geomask.mask import mask_layout
 from geomask.output import Staged
-from geomask.raster import RasterWriter
+from geomask.raster_writer import RasterWriter
 from geomask.styles import MARK, attribute_table, check_style, style_text
 from tests.conftest import TRANSFORM, UTM, identity_model, random_dn, write_scene
 

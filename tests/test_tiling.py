@@ -85,6 +85,9 @@ def test_every_pixel_is_written_once() -> None:
     assert (written == 1).all()
 
 
+@pytest.mark.skipif(
+    np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="NumPy before 2 reflects wrongly itself"
+)
 @given(st.integers(-40, 40), st.integers(1, 60), st.integers(1, 20))
 def test_reflect_is_numpys_reflection(start: int, size: int, length: int) -> None:
     before, after = max(0, -start), max(0, start + size - length)

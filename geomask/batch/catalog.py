@@ -18,9 +18,9 @@ from geomask.batch.options import POLYGONS
 from geomask.batch.places import Places
 from geomask.batch.record import Record
 from geomask.classes import ClassTable, MaskClass
-from geomask.errors import GeomaskWarning, OutputError
+from geomask.errors import GeomaskWarning
 from geomask.grid import Grid
-from geomask.output import Staged
+from geomask.output import write_text, writing
 
 if TYPE_CHECKING:
     from pystac import Item
@@ -133,12 +133,8 @@ def _around(boxes: Sequence[Sequence[float]]) -> list[float]:
 def _write(path: Path, content: dict[str, Any]) -> None:
     """Write JSON, unless the file says the same already: most items do, in a folder that grows."""
     text = json.dumps(content, indent=1)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             return
-        with Staged(path) as staged:
-            staged.path.write_text(text, encoding="utf-8")
-            staged.commit()
-    except OSError as error:
-        raise OutputError(f"{path}: could not be written: {error.strerror}") from error
+        write_text(path, text)

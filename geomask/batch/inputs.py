@@ -93,13 +93,12 @@ def _pattern(text: str) -> Iterator[SceneInput]:
 
 def _folder(folder: Path) -> Iterator[SceneInput]:
     """A product is a scene; any other folder holds some."""
-    if _is_product(folder):
+    inside = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    if _is_product(folder) and _is_itself_one(folder, inside):
         yield SceneInput(_absolute(str(folder)))
         return
     found, left = [], []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
+    for path in inside:
         if path.suffix.lower() in RASTERS or (path.is_dir() and _is_product(path)):
             found.append(SceneInput(_absolute(str(path))))
         elif path.is_dir():
@@ -126,6 +125,16 @@ def _is_product(folder: Path) -> bool:
         return False
 
 
+def _is_itself_one(product: Path, inside: Sequence[Path]) -> bool:
+    """Whether it is the folder that is the product, and not one of the folders in it, beside which
+    other scenes may lie."""
+    return (
+        product.suffix.lower() == ".safe"
+        or any(is_product_metadata(path.name) for path in inside)
+        or not any(path.is_dir() and _is_product(path) for path in inside)
+    )
+
+
 def _list(path: Path) -> Iterator[SceneInput]:
     """A scene per line; empty lines and those that begin with # say nothing."""
     lines = (line.strip() for line in _text(path).splitlines())
@@ -136,8 +145,11 @@ def _list(path: Path) -> Iterator[SceneInput]:
 
 
 def _table(path: Path) -> Iterator[SceneInput]:
-    rows = csv.DictReader(_text(path).splitlines())
-    columns = rows.fieldnames or []
+    try:
+        reader = csv.DictReader(_text(path).splitlines())
+        columns, rows = reader.fieldnames or [], list(reader)
+    except csv.Error as error:
+        raise BatchError(f"{path}: is no CSV table ({error}); write it again") from error
     if SCENE_COLUMN not in columns:
         raise BatchError(
             f"{path}: has the columns {', '.join(columns) or 'none'}; one must be called scene "

@@ -32,7 +32,7 @@ from geomask.device import choose_device
 from geomask.engine import Engine
 from geomask.errors import GeomaskWarning, ModelError
 from geomask.inference import make_engines
-from geomask.pipeline import Outputs
+from geomask.outputs import Outputs
 from geomask.together import Request, predict_and_trace, preparing
 from geomask.vectors.vectorize import tracing
 
@@ -232,6 +232,7 @@ def _remove_old(earlier: Record, outputs: list[Path], places: Places) -> None:
     """Outputs of an earlier record that would stay beside a newer mask and not belong to it."""
     for item in earlier.outputs:
         path = places.root / item.path
-        if path not in outputs and ".." not in path.parts and path.is_relative_to(places.root):
+        # A folder in it may be a link to another place.
+        if path not in outputs and path.parent.resolve().is_relative_to(places.root.resolve()):
             with suppress(OSError):
                 path.unlink()

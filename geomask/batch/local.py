@@ -19,6 +19,7 @@ from types import FrameType
 from geomask.batch.record import Record
 from geomask.batch.task import LIVES, Task, Work
 from geomask.errors import BatchError, GeomaskError
+from geomask.memory import share_freed_memory
 
 PATIENCE = 30.0
 """Seconds that a worker has to clean up when it is told to end, before it is killed."""
@@ -162,6 +163,7 @@ def _serve(connection: Connection, data: bytes, device: str, cores: int) -> None
     os.environ["OMP_NUM_THREADS"] = os.environ["GDAL_NUM_THREADS"] = str(cores)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     signal.signal(signal.SIGTERM, _terminate)
+    share_freed_memory()
     threading.Thread(target=_follow_parent, daemon=True).start()
     work: Work = pickle.loads(data)
     try:

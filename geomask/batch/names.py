@@ -6,17 +6,21 @@ import re
 import string
 from collections.abc import Sequence
 from pathlib import PurePath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from geomask.batch.inputs import SceneInput
 from geomask.batch.task import Task
 from geomask.errors import BatchError
 from geomask.scene import is_product_metadata
+from geomask.scene.stac.fetch import split_address
 
 DEFAULT = "{stem}.tif"
 
 FIELDS = ("stem", "parent")
 """What a template may name: the scene without its suffixes, and the folder that it lies in."""
+
+LONGEST = 200
+"""Bytes of a name: file systems take 255, and suffixes and working files' names come on top."""
 
 _SUFFIXES = (".zip", ".safe", ".tif", ".tiff", ".jp2", ".vrt", ".json", ".geojson")
 """Ends that say what a scene is and not which."""
@@ -32,7 +36,7 @@ def name_tasks(scenes: Sequence[SceneInput], template: str = DEFAULT) -> tuple[T
     found: dict[str, Task] = {}
     for scene in scenes:
         name = scene.name or _fill(template, scene.address)
-        if not name or name.startswith(".") or "/" in name or "\\" in name:
+        if not _is_name(name):
             raise BatchError(
                 f"{scene.address}: its mask would be called {name + '.tif'!r}; name it otherwise, "
                 "by --name or in a CSV list's column name"
@@ -47,6 +51,12 @@ def name_tasks(scenes: Sequence[SceneInput], template: str = DEFAULT) -> tuple[T
             )
         found[name.casefold()] = Task(scene.address, name)
     return tuple(sorted(found.values(), key=lambda task: task.name))
+
+
+def _is_name(name: str) -> bool:
+    """Whether files can be called so, with any of geomask's suffixes, and programs show it."""
+    plain = name.isprintable() and not name.startswith(".") and not set(name) & {"/", "\\"}
+    return 0 < len(name.encode("utf-8", "replace")) <= LONGEST and plain
 
 
 def take_shard(tasks: Sequence[Task], shard: tuple[int, int] | None) -> tuple[Task, ...]:
@@ -89,9 +99,8 @@ def _fill(template: str, address: str) -> str:
 def _parts(address: str) -> list[str]:
     """The folders and the name that an address consists of; of a product that is named by its
     metadata file, those of its folder."""
-    path = address
-    if "://" in address:
-        path = unquote(urlsplit(address).path)
+    split = split_address(address) if "://" in address else None
+    path = address if split is None else unquote(split.path)  # a malformed one fails when opened
     parts = [part for part in re.split(r"[/\\]", path) if part not in ("", ".")]
     if parts and is_product_metadata(parts[-1]):
         parts.pop()

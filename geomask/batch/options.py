@@ -11,13 +11,8 @@ from geomask.vectors.options import PolygonOptions
 POLYGONS = (".shp", ".gpkg", ".fgb", ".geojson", ".parquet")
 """Formats of polygons, by suffix (`layer.check_format`)."""
 
-DEFAULTS = {
-    "precision": "auto",
-    "compress": "deflate",
-    "confidence": False,
-    "style": True,
-}
-"""What is not worth a word in a record; None is at no place."""
+DECIDING = ("precision", "compress", "confidence", "polygons")
+"""Fields of `SceneOptions` that decide the bytes that come out; stated, plan and drawn do, too."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +39,19 @@ class SceneOptions:
     def deciding(self) -> dict[str, Any]:
         """Those that decide the bytes that come out, as plain values; what is at its default is
         left out. The model is not among them, since its file's hash stands for it."""
-        said = {
-            "precision": self.precision,
-            "compress": self.compress,
-            "confidence": self.confidence,
-            "polygons": self.polygons,
-            "style": self.drawn.style,
-            **self.stated,
-            **self.plan,
-        }
-        if self.polygons is not None:
-            said |= _changed(self.drawn)
+        drawn = _changed(self.drawn)
+        if self.polygons is None:
+            drawn = {name: value for name, value in drawn.items() if name == "style"}
+        own = _changed(self)
+        said = {name: own[name] for name in DECIDING if name in own}
         return {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in sorted(said.items())
-            if value is not None and (name not in DEFAULTS or value != DEFAULTS[name])
+            for name, value in sorted({**said, **self.stated, **self.plan, **drawn}.items())
+            if value is not None
         }
 
 
-def _changed(options: PolygonOptions) -> dict[str, Any]:
+def _changed(options: SceneOptions | PolygonOptions) -> dict[str, Any]:
     """Options that are not at their defaults."""
     said = {its.name: (getattr(options, its.name), its.default) for its in fields(options)}
     return {name: value for name, (value, usual) in said.items() if value != usual}

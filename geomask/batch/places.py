@@ -9,8 +9,8 @@ from pathlib import Path
 
 from geomask.batch.options import SceneOptions
 from geomask.errors import OutputError
-from geomask.output import sweep
-from geomask.raster import PAM
+from geomask.raster_writer import PAM
+from geomask.staging import sweep
 from geomask.styles import STYLE
 
 SHAPEFILE = (".shx", ".dbf", ".prj", ".cpg")

@@ -11,13 +11,16 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
+from pydantic import ConfigDict, TypeAdapter, with_config
+
 from geomask.batch.places import Places
-from geomask.errors import OutputError
-from geomask.output import Staged
+from geomask.errors import shown
+from geomask.output import write_text
 from geomask.version import __version__
 
 DONE, FAILED, BEGUN = "done", "failed", "begun"
@@ -94,23 +97,29 @@ class Record:
     @property
     def reason(self) -> str:
         """Why it failed, in one line; empty when done."""
-        return "" if self.error is None else " ".join(self.error["message"].split())
+        return "" if self.error is None else shown(" ".join(self.error["message"].split()))
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain values."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """A record of `to_json`. Raises TypeError or KeyError for anything else."""
-        record = cls(**value)
-        return replace(
-            record,
-            inputs=tuple(Fingerprint(**item) for item in value["inputs"]),
-            outputs=tuple(Written(**item) for item in value["outputs"]),
-            warnings=tuple(value["warnings"]),
-            classes=tuple(value["classes"]),
-        )
+    def from_json(cls, text: bytes) -> Self:
+        """A record of `to_json`, as JSON. Raises ValueError for anything else, and for outputs
+        that lie outside of their folder, since an earlier record's outputs are removed."""
+        record: Self = _reader().validate_json(text, strict=True)
+        for item in record.outputs:
+            path = PurePosixPath(item.path)
+            if path.is_absolute() or ".." in path.parts or "\0" in item.path:
+                raise ValueError(f"output {item.path} is outside of the folder")
+        if record.done and not (record.outputs and "nodata" in record.pixels):
+            raise ValueError("is done, and has no mask")
+        return record
+
+
+@cache
+def _reader() -> TypeAdapter[Any]:
+    return TypeAdapter(with_config(ConfigDict(extra="forbid"))(Record))
 
 
 def fingerprints(files: Iterable[str]) -> tuple[Fingerprint, ...]:
@@ -164,23 +173,15 @@ def written(paths: Iterable[Path], places: Places) -> tuple[Written, ...]:
 def write_record(record: Record, places: Places) -> None:
     """Put a record in its place and on the disk. Raises OutputError."""
     path = places.record(record.name)
-    text = json.dumps(record.to_json(), indent=1)
-    with Staged(path) as staged:
-        try:
-            staged.path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise OutputError(
-                f"{path}: the record could not be written: {error.strerror} (is the disk full?)"
-            ) from error
-        staged.commit()
+    write_text(path, json.dumps(record.to_json(), indent=1))
     _sync_folder(path.parent)
 
 
 def read_record(path: Path) -> Record | None:
     """The record in a file; None where there is none, or it is damaged."""
     try:
-        return Record.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return Record.from_json(path.read_bytes())
+    except (OSError, ValueError):
         return None
 
 

@@ -16,9 +16,11 @@ from geomask.batch.options import SceneOptions
 from geomask.batch.places import Places
 from geomask.batch.record import Record
 from geomask.batch.task import Order, Task, usable_cores
+from geomask.card import read_card
 from geomask.errors import BatchError, ModelError, OutputError
+from geomask.folders import making
 from geomask.model_files import find_model, list_models
-from geomask.output import Staged
+from geomask.output import write_text
 
 GPU_WORKERS = 2
 """Processes per GPU of this machine: while one finishes a scene, the other one's network runs."""
@@ -102,6 +104,7 @@ def plan_batch(
     if not scenes:
         raise BatchError("there is no scene to do; name some")
     model = find_model(options.model)
+    read_card(model)  # a damaged one is refused before a folder is made
     order = Order(
         root=Path(folder).absolute(),
         options=options,
@@ -163,8 +166,9 @@ def run_batch(
 def execute(plan: Plan, engine: EngineOptions, progress: Progress) -> BatchResult:
     """Do what is planned."""
     places = plan.order.places
-    places.create(plan.order.options)
-    _write_scenes(plan)
+    with making(places.records):
+        places.create(plan.order.options)
+        _write_scenes(plan)
     done: list[Record] = []
     failed: list[Record] = []
     try:
@@ -214,9 +218,10 @@ def read_scenes(places: Places) -> dict[str, str]:
     """Every scene that was ever asked for in a folder, by name; empty where there is none."""
     try:
         found = json.loads(places.plan.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    pairs = found.items() if isinstance(found, dict) else ()
+    return {name: scene for name, scene in pairs if isinstance(scene, str)}
 
 
 def _write_scenes(plan: Plan) -> None:
@@ -226,12 +231,7 @@ def _write_scenes(plan: Plan) -> None:
     asked = known | {task.name: task.scene for task in plan.tasks}
     if asked == known:
         return
-    with Staged(places.plan) as staged:
-        try:
-            staged.path.write_text(json.dumps(asked, indent=0, sort_keys=True), encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"{places.plan}: cannot be written: {error.strerror}") from error
-        staged.commit()
+    write_text(places.plan, json.dumps(asked, indent=0, sort_keys=True))
 
 
 def _check_ours(tasks: Sequence[Task], order: Order) -> None:

@@ -19,6 +19,9 @@ from geomask.output import Staged
 _UNUSABLE = re.compile(r"[^\w.+=@-]")
 """Characters of an item's id that its file's name leaves out."""
 
+MAX_COLLECTION = 512 * 2**20
+"""Bytes of the longest ItemCollection that is read: about ten thousand items of Sentinel-2."""
+
 REMOTE = ("http://", "https://", "s3://")
 """What an item from a stranger's server may point to, as in `scene.stac.item`."""
 
@@ -39,8 +42,11 @@ class Search:
 
 
 def is_collection(path: Path) -> bool:
-    """Whether a JSON file is a STAC ItemCollection; False where it is none, or no JSON."""
+    """Whether a JSON file is a STAC ItemCollection; False where it is none, or no JSON. Raises
+    BatchError where it is too long to be read at once."""
     try:
+        if path.stat().st_size > MAX_COLLECTION:
+            raise BatchError(f"{path}: is over {MAX_COLLECTION} bytes; give its items in parts")
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
@@ -158,7 +164,10 @@ def _save(source: str, items: Iterable[Mapping[str, Any]], folder: Path) -> list
             if str(path).casefold() in paths:
                 raise BatchError(f"{source}: two of its items are called {item['id']!r}")
             paths[str(path).casefold()] = path
-            text = json.dumps(item)
+            try:
+                text = json.dumps(item)
+            except RecursionError as error:
+                raise BatchError(f"{source}: item {item['id']} is nested too deep") from error
             if not path.is_file() or path.read_text(encoding="utf-8") != text:
                 with Staged(path) as staged:
                     staged.path.write_text(text, encoding="utf-8")

@@ -12,8 +12,7 @@ from geomask.batch.catalog import remove_items, write_catalog
 from geomask.batch.places import Places
 from geomask.batch.record import Record
 from geomask.batch.status import batch_status
-from geomask.errors import OutputError
-from geomask.output import Staged
+from geomask.output import Staged, write_text, writing
 
 COLUMNS = (
     "name",
@@ -85,7 +84,8 @@ def _write_table(records: Sequence[Record], places: Places) -> Path:
     table = csv.DictWriter(text, fields, lineterminator="\n")
     table.writeheader()
     table.writerows(_row(record, classes) for record in records)
-    return _write_text(places.table, text.getvalue())
+    write_text(places.table, text.getvalue())
+    return places.table
 
 
 def _write_footprints(records: Sequence[Record], places: Places) -> Path:
@@ -99,19 +99,7 @@ def _write_footprints(records: Sequence[Record], places: Places) -> Path:
     )
     path = places.footprints
     with Staged(path) as staged:
-        try:
+        with writing(path):
             frame.to_parquet(staged.path)
-        except OSError as error:
-            raise OutputError(f"{path}: could not be written: {error.strerror}") from error
-        staged.commit()
-    return path
-
-
-def _write_text(path: Path, text: str) -> Path:
-    with Staged(path) as staged:
-        try:
-            staged.path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"{path}: could not be written: {error.strerror}") from error
         staged.commit()
     return path

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
+import threading
 import warnings
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 import click
 
 from geomask.errors import GeomaskError, GeomaskWarning
+from geomask.memory import share_freed_memory
 from geomask.version import __version__
 
 COMMANDS = (
@@ -32,6 +35,14 @@ DEBUG = "geomask.debug"
 """Key of the context's `meta` that `--debug` sets."""
 
 
+AGAIN = 0.05
+"""Seconds after which a signal comes again that came where Python can raise nothing."""
+
+
+_STOPPED: list[int] = []
+"""Signals that were to end this process."""
+
+
 class _Verbs(click.Group):
     """Commands by name, imported when they are asked for; errors told once, here."""
 
@@ -45,15 +56,29 @@ class _Verbs(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS:
+            from difflib import get_close_matches
+
+            for near in get_close_matches(args[0], COMMANDS, 1):
+                ctx.fail(f"No such command {args[0]!r}. (Did you mean {near!r}?)")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except GeomaskError as error:
+        except Exception as error:
             if ctx.meta.get(DEBUG):
+                raise
+            if _STOPPED:  # and some library made an error of its own of that
+                sys.exit(128 + _STOPPED[0])
+            if not isinstance(error, GeomaskError):
                 raise
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
-            click.echo("Interrupted; no output was touched.", err=True)
+            click.echo("Interrupted; every output is as it was, or whole.", err=True)
             sys.exit(130)
 
 
@@ -72,9 +97,14 @@ def main() -> None:
     warnings.showwarning = _show_warning
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", GeomaskWarning)
+    sys.excepthook = _show_uncaught
+    sys.unraisablehook = _show_unraisable
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # as it is under nohup
             signal.signal(number, _terminate)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+    share_freed_memory()
     cli()
 
 
@@ -89,6 +119,37 @@ def _show_warning(
     click.echo(f"Warning: {message}", err=True)
 
 
+def _show_uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """What Python does, but not of an error without a traceback: so Cython prints what it cannot
+    raise, such as rasterio's where GDAL quotes bytes of a damaged file that are no text. What
+    matters of that is raised as well."""
+    if traceback is not None:
+        sys.__excepthook__(kind, error, traceback)
+
+
+def _show_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """With --debug alone, what cannot be raised: of such errors, and of objects that libraries were
+    still making when a signal came. A signal that came in such a place comes again."""
+    error = unraisable.exc_value
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        code = error.code if isinstance(error, SystemExit) else None
+        number = code - 128 if isinstance(code, int) and code > 128 else signal.SIGINT
+        again = threading.Timer(AGAIN, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+    elif "--debug" in sys.argv:
+        sys.__unraisablehook__(unraisable)
+
+
 def _terminate(number: int, frame: FrameType | None) -> None:
     """Leave through every `finally`, as Ctrl-C does; 128 + signal is the shell's convention."""
+    _STOPPED.append(number)
     sys.exit(128 + number)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """What Python does on Ctrl-C, remembered."""
+    _STOPPED.append(number)
+    raise KeyboardInterrupt

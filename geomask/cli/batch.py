@@ -128,26 +128,10 @@ def _bbox(
     help="Begin a scene again so often after a fault of disk or network.",
 )
 @options.model_option
-@options.bands_option
-@options.sensor_option
-@options.scale_option
-@options.offset_option
-@options.nodata_option
-@options.grid_option
+@options.scene_options
 @options.devices_option
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    default="auto",
-    show_default=True,
-    help="auto is bf16 where the processor computes in it.",
-)
-@click.option("--patch", type=click.IntRange(min=1), help="As for predict.")
-@click.option("--margin", type=click.IntRange(min=0), help="As for predict.")
-@click.option("--batch", type=click.IntRange(min=1), help="Patches per forward pass.")
-@click.option("--readers", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("--resolution", type=float, metavar="M", help="As for predict.")
-@click.option("--compress", type=click.Choice(["deflate", "zstd"]), default="deflate")
+@options.network_options
+@options.compress_option
 @options.polygon_options
 @click.option("--overwrite", is_flag=True, help="Do scenes again that are done.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what is done; stop.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -48,6 +48,15 @@ def print_failed(records: Sequence[Record]) -> None:
         print_table(("failed", "why"), [(record.name, record.reason) for record in records])
 
 
+def _print_warnings(records: Sequence[Record]) -> None:
+    """What was warned of, and of how many scenes."""
+    counts = Counter(
+        text.removeprefix(f"{record.scene}: ") for record in records for text in record.warnings
+    )
+    if counts:
+        print_table(("scenes", "warning"), [(str(n), text) for text, n in counts.most_common()])
+
+
 def print_plan(plan: Plan, *, as_json: bool) -> None:
     """What would be done, and what is."""
     places = plan.order.places
@@ -75,6 +84,7 @@ def print_result(result: BatchResult) -> None:
             ("masks", result.folder),
         ]
     )
+    _print_warnings(result.done)
     print_failed(result.failed)
 
 
@@ -89,6 +99,7 @@ def print_status(found: Status) -> None:
         seconds = sum(record.seconds["total"] for record in found.done) / len(found.done)
         facts.append(("per scene", f"{seconds:.1f} s on average"))
     print_facts(facts)
+    _print_warnings(found.done)
     print_failed(found.failed)
 
 

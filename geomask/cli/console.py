@@ -13,10 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from geomask.errors import shown
+
 if TYPE_CHECKING:
     from geomask.predict import Progress as Done
 
 Report = Callable[["Done"], None]
+
+_ENDLESS = 100_000
+"""Columns of what is no terminal: lines for a file or another program stay whole."""
 
 
 def print_json(value: Any) -> None:
@@ -25,12 +30,12 @@ def print_json(value: Any) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on standard output; what is too wide for its column goes on below."""
-    columns = (Column(name, overflow="fold") for name in header)
+    """A table on standard output; on a terminal, what is too wide for its column goes on below."""
+    columns = (Column(shown(name), overflow="fold") for name in header)
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*row)
-    Console(markup=False).print(table)
+        table.add_row(*map(shown, row))
+    _print(table)
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
@@ -38,8 +43,20 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     for name, value in facts:
-        table.add_row(name, value)
-    Console(markup=False).print(table)
+        table.add_row(shown(name), shown(value))
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    """Broken to fit a terminal; elsewhere every line is whole, without blanks at its end."""
+    if sys.stdout.isatty():
+        Console(markup=False).print(table)
+        return
+    console = Console(markup=False, width=_ENDLESS)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 @contextmanager

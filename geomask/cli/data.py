@@ -110,12 +110,7 @@ def _mapping(ctx: click.Context, param: click.Parameter, text: str | None) -> di
     metavar="NAME,…",
     help="Bands to put into the chips. [default: all but panchromatic and thermal]",
 )
-@options.bands_option
-@options.sensor_option
-@options.scale_option
-@options.offset_option
-@options.nodata_option
-@options.grid_option
+@options.scene_options
 @options.overwrite_option
 @options.json_option
 @options.quiet_option

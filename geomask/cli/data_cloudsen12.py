@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from geomask.cli import options
+from geomask.errors import shown
 
 if TYPE_CHECKING:
     from geomask.training.cloudsen12 import Conversion, Report
@@ -235,7 +236,7 @@ def _tell(result: Conversion, what: str, *, as_json: bool, quiet: bool) -> None:
         counts += [("left out", f"{len(result.left_out)}")] if result.left_out else []
         print_facts([*counts, ("to", str(result.folder))])
     for reason in result.left_out[:_LEFT_OUT_SHOWN]:
-        click.echo(f"Left out: {reason}", err=True)
+        click.echo(f"Left out: {shown(reason)}", err=True)
     if len(result.left_out) > _LEFT_OUT_SHOWN:
         click.echo(f"… and {len(result.left_out) - _LEFT_OUT_SHOWN} more (--json)", err=True)
     if result.left_out:

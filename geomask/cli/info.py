@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("info", short_help="What a scene is, and which models can run on it.")
 @click.argument("scene")
-@options.bands_option
-@options.sensor_option
-@options.scale_option
-@options.offset_option
-@options.nodata_option
-@options.grid_option
+@options.scene_options
 @options.json_option
 @options.debug_option
 def command(scene: str, as_json: bool, **stated: Any) -> None:
@@ -48,6 +43,9 @@ def command(scene: str, as_json: bool, **stated: Any) -> None:
         print_table(("band", "its own name", "pixels", "file"), bands)
         click.echo()
     print_table(("model", "runs", "on", "at"), map(_model_row, about.models))
+    for model in about.models:
+        if model.why_not:
+            click.echo(f"\n{model.why_not}")
 
 
 def _facts(about: SceneInfo) -> Iterator[tuple[str, str]]:
@@ -77,7 +75,7 @@ def _facts(about: SceneInfo) -> Iterator[tuple[str, str]]:
 
 def _model_row(model: ModelInfo) -> tuple[str, str, str, str]:
     if model.bands is None:
-        return model.name, "no", model.why_not or "", ""
+        return model.name, "no", "see below", ""
     at = "native pixels" if model.resolution is None else _metres(model.resolution)
     return model.name, "yes", " ".join(model.bands), at
 

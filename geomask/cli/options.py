@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,6 +118,48 @@ grid_option = click.option(
     metavar="M",
     help="Pixel size of the mask, metres, where a product has several. [default: the finest]",
 )
+_SCENE_OPTIONS = (
+    bands_option,
+    sensor_option,
+    scale_option,
+    offset_option,
+    nodata_option,
+    grid_option,
+)
+_NETWORK_OPTIONS = (
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16"]),
+        default="auto",
+        show_default=True,
+        help="auto is bf16 where the processor computes in it.",
+    ),
+    click.option(
+        "--patch",
+        type=click.IntRange(min=1),
+        help="Side the network reads at most, pixels; smaller takes less memory.",
+    ),
+    click.option(
+        "--margin",
+        type=click.IntRange(min=0),
+        help="Pixels around a patch's core that are thrown away. [default: the card's]",
+    ),
+    click.option("--batch", type=click.IntRange(min=1), help="Patches per forward pass."),
+    click.option(
+        "--readers",
+        type=click.IntRange(min=1),
+        default=2,
+        show_default=True,
+        help="Threads that read the scene ahead of the network.",
+    ),
+    click.option(
+        "--resolution",
+        type=float,
+        metavar="M",
+        help="Pixel size of inference, metres. "
+        "[default: the scene's, or the nearest the model knows]",
+    ),
+)
 compress_option = click.option(
     "--compress",
     type=click.Choice(["deflate", "zstd"]),
@@ -184,6 +226,23 @@ _POLYGON_OPTIONS = (
 )
 
 
+def _all(command: _Function, options: Sequence[Callable[[Any], Any]]) -> _Function:
+    """A command with those options, in their order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def scene_options(command: _Function) -> _Function:
+    """What is stated of a scene, as `open_scene` takes it."""
+    return _all(command, _SCENE_OPTIONS)
+
+
+def network_options(command: _Function) -> _Function:
+    """How the network runs: for `make_engines`, `prepare` and `predicting`."""
+    return _all(command, _NETWORK_OPTIONS)
+
+
 def polygon_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what polygons are asked for; the command gets them as one, `polygons`.
 
@@ -197,6 +256,4 @@ def polygon_options(command: Callable[..., Any]) -> Callable[..., Any]:
         own = {field.name: given.pop(field.name) for field in dataclasses.fields(PolygonOptions)}
         return command(polygons=PolygonOptions(**own), **given)
 
-    for option in reversed(_POLYGON_OPTIONS):
-        packed = option(packed)
-    return packed
+    return _all(packed, _POLYGON_OPTIONS)

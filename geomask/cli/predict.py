@@ -12,6 +12,9 @@ from geomask.cli import options
 from geomask.cli.grouped import GroupedCommand
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from geomask.checkpoint import Model
     from geomask.engine import Engine
     from geomask.predict import Prediction
@@ -69,44 +72,9 @@ GROUPS = {
     help="Of acquisition, for --stac, where the product does not say: 2024-05-06T10:11:12Z.",
 )
 @options.model_option
-@options.bands_option
-@options.sensor_option
-@options.scale_option
-@options.offset_option
-@options.nodata_option
-@options.grid_option
+@options.scene_options
 @options.devices_option
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    default="auto",
-    show_default=True,
-    help="auto is bf16 where the processor computes in it.",
-)
-@click.option(
-    "--patch",
-    type=click.IntRange(min=1),
-    help="Side the network reads at most, pixels; smaller takes less memory.",
-)
-@click.option(
-    "--margin",
-    type=click.IntRange(min=0),
-    help="Pixels around a patch's core that are thrown away. [default: the card's]",
-)
-@click.option("--batch", type=click.IntRange(min=1), help="Patches per forward pass.")
-@click.option(
-    "--readers",
-    type=click.IntRange(min=1),
-    default=2,
-    show_default=True,
-    help="Threads that read the scene ahead of the network.",
-)
-@click.option(
-    "--resolution",
-    type=float,
-    metavar="M",
-    help="Pixel size of inference, metres. [default: the scene's, or the nearest the model knows]",
-)
+@options.network_options
 @options.compress_option
 @options.polygon_options
 @options.overwrite_option
@@ -143,14 +111,14 @@ def command(**given: Any) -> None:
         summary = prediction.to_json()
         print_json(summary | {"polygons": None if polygons is None else polygons.to_json()})
     elif not given["quiet"]:
-        _print_summary(prediction, polygons, job.seconds)
+        _print_summary(prediction, polygons, job)
 
 
 class _Job:
     """The command's options sorted by who takes them: the scene, the network, the polygons."""
 
     def __init__(self, given: dict[str, Any]) -> None:
-        from geomask.pipeline import Outputs
+        from geomask.outputs import Outputs
         from geomask.together import Request
 
         def take(*names: str) -> dict[str, Any]:
@@ -185,8 +153,16 @@ class _Job:
         """Since the command began."""
         return time.perf_counter() - self.started
 
+    def targets(self, *polygons: Path | None) -> str:
+        """The files that are asked for; their styles and a shapefile's parts come beside them."""
+        paths = (*self.request.outputs.paths, *polygons, self.request.quicklook, self.request.item)
+        return ", ".join(str(path) for path in paths if path is not None)
+
     def load(self) -> tuple[Model, tuple[Engine, ...]]:
         """The model on the devices."""
+        from geomask.model_files import find_model
+
+        find_model(self.model)  # torch takes seconds to load, only to say that there is none
         from geomask.checkpoint import load_model
         from geomask.device import choose_devices
         from geomask.inference import make_engines
@@ -218,41 +194,48 @@ class _Job:
         if self.as_json:
             print_json(about.to_json())
             return
-        request = self.request
-        others = [request.polygons, request.quicklook, request.item]
-        targets = [*request.outputs.paths, *(path for path in others if path is not None)]
         resolution = about.resolution
         metres = "native pixels" if resolution is None else f"{resolution[0]:.4g} m"
         print_facts(
             [
                 ("scene", f"{about.scene} ({about.kind})"),
                 ("grid", f"{about.width} x {about.height} pixels, {about.crs or 'no CRS'}"),
-                ("bands", ", ".join(f"{k} ({v})" for k, v in about.bands.items())),
+                ("bands", _bands(about.bands)),
                 ("radiometry", about.radiometry),
                 ("nodata", about.nodata),
                 ("model", f"{about.model} on {about.device}, {about.precision}"),
                 ("patches", f"{about.patches} of at most {about.patch} pixels, at {metres}"),
-                ("would write", ", ".join(map(str, targets))),
+                ("would write", self.targets(self.request.polygons)),
                 ("time", f"about {about.seconds:.0f} s, from one patch, start-up not counted"),
                 ("memory", f"about {megabytes(about.memory)} at the peak"),
             ]
         )
 
 
-def _print_summary(prediction: Prediction, polygons: VectorSummary | None, seconds: float) -> None:
+def _bands(sources: Mapping[str, str]) -> str:
+    """Common names, and what a band is called in the scene where that is something else."""
+    return ", ".join(
+        name if name == source else f"{name} ({source})" for name, source in sources.items()
+    )
+
+
+def _print_summary(prediction: Prediction, polygons: VectorSummary | None, job: _Job) -> None:
     from geomask.cli.console import megabytes, print_facts
 
     total = sum(prediction.pixels.values())
-    facts = [(name, f"{share:.2f} %") for name, share in prediction.percent.items()]
+    facts = [("scene", f"{prediction.scene} ({prediction.kind})")]
+    facts += [(name, f"{share:.2f} %") for name, share in prediction.percent.items()]
     facts.append(("nodata", f"{100 * prediction.pixels['nodata'] / total:.2f} % of the scene"))
     if polygons is not None:
         counts = ", ".join(f"{count} {name}" for name, count in polygons.counts.items())
         facts.append(("polygons", counts))
     facts += [
+        ("bands", _bands(dict(zip(prediction.bands, prediction.sources, strict=True)))),
         ("radiometry", prediction.radiometry),
         ("nodata rule", prediction.nodata),
         ("model", f"{prediction.model} on {prediction.device}, {prediction.precision}"),
-        ("time", f"{seconds:.1f} s ({prediction.seconds:.1f} s for the mask)"),
+        ("written", job.targets(*([] if polygons is None else polygons.paths))),
+        ("time", f"{job.seconds:.1f} s ({prediction.seconds:.1f} s for the mask)"),
         ("peak memory", megabytes(prediction.peak_memory)),
     ]
     print_facts(facts)

@@ -15,12 +15,7 @@ from geomask.cli import options
 @click.option("--like", required=True, metavar="MASK|SCENE", help="What the mask is to lie on.")
 @options.path_option("--out", required=True, help="The mask to write, a GeoTIFF.")
 @click.option("--layer", help="Which layer of POLYGONS, where there are several.")
-@options.bands_option
-@options.sensor_option
-@options.scale_option
-@options.offset_option
-@options.nodata_option
-@options.grid_option
+@options.scene_options
 @options.compress_option
 @options.style_option
 @options.overwrite_option

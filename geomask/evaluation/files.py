@@ -9,24 +9,23 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from geomask.errors import OutputError
 from geomask.evaluation.results import ChipRow, Evaluation
-from geomask.output import Staged, check_output
+from geomask.folders import check_folder, making
+from geomask.output import Staged, check_output, writing
+from geomask.signals import undisturbed
 
 METRICS, PER_CHIP, REPORT = "metrics.json", "per_chip.csv", "report.html"
 """Files that an evaluation is written to."""
 
 
 def check_report(folder: str | Path, *, overwrite: bool) -> None:
-    """Refuse, before any work, a folder that an evaluation could not be written to, and make it
-    where it is not there yet. Raises OutputError."""
+    """Refuse, before any work, a folder that an evaluation could not be written to; touches
+    nothing. Raises OutputError."""
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}; name a folder") from error
-    for name in (METRICS, PER_CHIP, REPORT):
-        check_output(folder / name, overwrite=overwrite)
+    check_folder(folder)
+    if folder.exists():
+        for name in (METRICS, PER_CHIP, REPORT):
+            check_output(folder / name, overwrite=overwrite)
 
 
 def write_evaluation(
@@ -45,18 +44,17 @@ def write_evaluation(
     folder = Path(folder)
     check_report(folder, overwrite=overwrite)
     names = (METRICS, PER_CHIP) if draw is None else (METRICS, PER_CHIP, REPORT)
-    with ExitStack() as stack:
+    with making(folder), ExitStack() as stack:
         files = [stack.enter_context(Staged(folder / name)) for name in names]
-        try:
+        with writing(folder):
             files[0].path.write_text(json.dumps(evaluation.to_json(), indent=1) + "\n", "utf-8")
             with files[1].path.open("w", newline="", encoding="utf-8") as file:
                 _write_table(csv.writer(file), evaluation.chip_rows)
             if draw is not None:
                 draw(files[2].path)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be written to: {error.strerror}") from error
-        for staged in reversed(files):
-            staged.commit()
+        with undisturbed():
+            for staged in reversed(files):
+                staged.commit()
     return tuple(staged.target for staged in files)
 
 

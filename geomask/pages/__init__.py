@@ -4,11 +4,8 @@ file that loads nothing, read by light and by dark."""
 from __future__ import annotations
 
 from importlib.resources import files
-from pathlib import Path
 from string import Template
 
-from geomask.errors import OutputError
-from geomask.output import Staged, target_of
 from geomask.pages.markup import Html, text
 from geomask.version import __version__
 
@@ -22,15 +19,3 @@ def fill(package: str, name: str, **parts: object) -> str:
     known = {"base": Html(base), "version": __version__, **parts}
     template = Template(files(package).joinpath(name).read_text("utf-8"))
     return template.substitute({name: text(part) for name, part in known.items()})
-
-
-def write_page(path: str | Path, page: str) -> None:
-    """Write a page; `path` holds all of it or what was there before. Raises OutputError."""
-    with Staged(path) as staged:
-        try:
-            staged.path.write_text(page, "utf-8")
-        except OSError as error:
-            raise OutputError(
-                f"{target_of(path)}: cannot be written: {error.strerror or error}"
-            ) from error
-        staged.commit()

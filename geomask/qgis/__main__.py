@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 import zipfile
 from importlib.resources import files
 from pathlib import Path
-
-import click
 
 from geomask.errors import GeomaskError
 from geomask.output import Staged, check_output
@@ -33,16 +33,19 @@ def pack(target: Path, *, overwrite: bool = False) -> None:
         staged.commit()
 
 
-@click.command()
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
-def main(out: Path, overwrite: bool) -> None:
-    """Write the QGIS plugin to OUT, a .zip; Plugins > Install from ZIP takes it."""
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m geomask.qgis",
+        description="Write the QGIS plugin to OUT, a .zip; Plugins > Install from ZIP takes it.",
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--overwrite", action="store_true", help="Replace a file that exists.")
+    given = parser.parse_args()
     try:
-        pack(out, overwrite=overwrite)
+        pack(given.out, overwrite=given.overwrite)
     except GeomaskError as error:
-        raise click.ClickException(str(error)) from error
+        sys.exit(f"Error: {error}")
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m geomask.qgis")
+    main()

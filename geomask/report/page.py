@@ -8,7 +8,8 @@ from pathlib import Path
 from geomask.evaluation.results import Estimate, Evaluation
 from geomask.evaluation.triplet import Triplet
 from geomask.metrics import ALARM
-from geomask.pages import fill, write_page
+from geomask.output import write_text
+from geomask.pages import fill
 from geomask.pages.markup import Html, count, element, facts, join, percent, section
 from geomask.report.charts import class_curves
 from geomask.report.pictures import triplets
@@ -46,7 +47,7 @@ def write_report(
     triplet: makes a chip's pictures, given its id; asked of at most nine chips.
     Raises OutputError, and what `triplet` raises.
     """
-    write_page(path, report_html(evaluation, triplet))
+    write_text(path, report_html(evaluation, triplet))
 
 
 def report_html(evaluation: Evaluation, triplet: Callable[[str], Triplet]) -> str:

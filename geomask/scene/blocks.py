@@ -24,6 +24,7 @@ from rasterio.windows import Window
 
 from geomask.errors import SceneError
 from geomask.raster import GDAL_ERRORS, open_raster, root_cause
+from geomask.scene.delivery import check_entry
 
 UNIT_ROWS, UNIT_COLUMNS = 256, 1024
 """A unit is made of whole blocks and has at least so many pixels, where the raster has them:
@@ -57,6 +58,7 @@ class BlockReader:
 
     `decoded_pixels` counts what GDAL was asked for, in pixels of one band: what was decoded,
     where units are whole blocks of the file that holds the pixels.
+    Raises SceneError for a file in a zip that is not what the zip's checksum says.
     """
 
     def __init__(self, path: str, indexes: tuple[int, ...], *, use_mask: bool = True) -> None:
@@ -71,6 +73,7 @@ class BlockReader:
         self._closed = False
         self._kept = 0
         self._expected: Counter[_Key] | None = None  # how many windows will draw on each unit
+        check_entry(path)
         dataset = self._dataset()
         self._height, self._width = dataset.height, dataset.width
         rows, columns = dataset.block_shapes[indexes[0] - 1]
@@ -177,8 +180,10 @@ class BlockReader:
         dataset = self._dataset()
         try:
             values = np.empty((len(self.indexes), height, width), dtype=self._dtype)
-            for index, band in zip(self.indexes, values, strict=True):
-                _read(dataset, index, window, band)
+            alike = len({dataset.dtypes[index - 1] for index in self.indexes}) == 1
+            step = len(self.indexes) if alike else 1  # rasterio reads bands of one type at once
+            for at in range(0, len(self.indexes), step):
+                _read(dataset, self.indexes[at : at + step], window, values[at : at + step])
             masked = self._masked(dataset, window)
         except GDAL_ERRORS as error:
             raise SceneError(
@@ -210,9 +215,12 @@ class BlockReader:
 
 
 def _read(
-    dataset: rasterio.DatasetReader, index: int, window: Window, out: npt.NDArray[np.generic]
+    dataset: rasterio.DatasetReader,
+    indexes: tuple[int, ...],
+    window: Window,
+    out: npt.NDArray[np.generic],
 ) -> None:
-    """Fill `out`, (rows, columns), with a band's window of whole blocks.
+    """Fill `out`, (bands, rows, columns), with some bands' window of whole blocks.
 
     Where GDAL decodes several blocks of a JPEG 2000 file at once, it does so in threads of its
     own, whose errors rasterio does not see: `out` would keep what was in memory before. So they
@@ -221,19 +229,20 @@ def _read(
     """
     if dataset.driver == "VRT":
         with rasterio.Env(GDAL_NUM_THREADS="1"):
-            dataset.read(index, window=window, out=out)
+            dataset.read(indexes, window=window, out=out)
         return
-    height, width = out.shape
-    rows, columns = (
-        dataset.block_shapes[index - 1] if dataset.driver.startswith("JP2") else out.shape
-    )
+    if not dataset.driver.startswith("JP2"):
+        dataset.read(indexes, window=window, out=out)
+        return
+    height, width = out.shape[1:]
+    rows, columns = dataset.block_shapes[indexes[0] - 1]
     for row in range(0, height, rows):
         for column in range(0, width, columns):
-            part = out[row : row + rows, column : column + columns]
+            part = out[:, row : row + rows, column : column + columns]
             own = Window(
-                window.col_off + column, window.row_off + row, part.shape[1], part.shape[0]
+                window.col_off + column, window.row_off + row, part.shape[2], part.shape[1]
             )
-            part[...] = dataset.read(index, window=own)
+            part[...] = dataset.read(indexes, window=own)
 
 
 def mask_band(dataset: rasterio.DatasetReader) -> int | None:

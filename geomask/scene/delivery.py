@@ -22,12 +22,19 @@ packs one into another folder or two not much deeper."""
 MAX_TEXT = 32 * 2**20
 """Bytes of the longest metadata file that is read; Sentinel-2's longest have about one million."""
 
+MAX_NAME = 1024
+"""Characters of the longest name within a zip; one can have 65535, a file of Sentinel-2 has 250
+with all its folders."""
+
 _METADATA = re.compile(
     r"MTD_MSIL(1C|2A)\.xml|S2[A-D]_(OPER|USER)_MTD_SAFL(1C|2A)_.*\.xml"
     r"|.*_MTL\.txt|BAND_META\.txt",
     re.IGNORECASE,
 )
 """Files that stand for the product they lie in."""
+
+_CHUNK = 2**20
+"""Bytes that are read at once of a file in a zip."""
 
 _ENCRYPTED = 1
 """The bit of a zip entry's flags that says so (PKWARE, APPNOTE.TXT, 4.4.4)."""
@@ -114,6 +121,23 @@ class Delivery:
         return replace(self, names=names, prefix=self.prefix + start)
 
 
+def check_entry(raster: str) -> None:
+    """Hold what `Delivery.raster` names in a zip against the checksum that the zip has of it, which
+    GDAL does not look at; nothing to say of any other file. Raises SceneError."""
+    found = re.fullmatch(r"/vsizip/(?:\{(.+)\}|(.+?\.zip))/(.+)", raster, re.IGNORECASE)
+    if found is None or not Path(found[1] or found[2]).is_file():
+        return
+    place, name = found[1] or found[2], found[3]
+    try:
+        with zipfile.ZipFile(place) as archive, archive.open(name) as file:
+            while file.read(_CHUNK):
+                pass
+    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
+        raise SceneError(f"{place}: its {name} is damaged ({error}); download it again") from error
+    except (RuntimeError, NotImplementedError):
+        return  # a compression that Python does not know, and GDAL does
+
+
 def is_product_metadata(name: str) -> bool:
     """Whether a file so called, without folders, stands for the product that it lies in."""
     return _METADATA.fullmatch(name) is not None
@@ -179,6 +203,8 @@ def _list_zip(path: str, file: Path) -> Iterator[str]:
         raise SceneError(f"{path}: holds more than {MAX_FILES} files; give one product")
     for entry in entries:
         name = entry.filename
+        if len(name) > MAX_NAME:
+            raise SceneError(f"{path}: holds a name of {len(name)} characters, and no product does")
         if name.startswith(("/", "\\")) or "\\" in name or ":" in name or ".." in name.split("/"):
             raise SceneError(
                 f"{path}: holds {name!r}, a path that leads out of it; no product does, so it is "

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import rasterio
 
 from geomask.band_names import common_names
-from geomask.errors import BandError, OptionError, SceneError
+from geomask.errors import BandError, GeomaskWarning, OptionError, SceneError
 from geomask.grid import Grid
 from geomask.raster import grid_of, open_raster
 from geomask.scene.assemble import scene_bands, warn_of_no_crs
@@ -28,6 +30,7 @@ def open_geotiff(path: str, stated: Stated) -> Scene:
     """
     with open_raster(path) as dataset:
         named = _named_bands(path, dataset, stated)
+        _warn_of_other_names(path, dataset, named, stated)
         bands = [
             stored_band(
                 dataset, path, common, dataset.descriptions[index - 1] or f"band {index}", index
@@ -86,6 +89,21 @@ def _named_bands(path: str, dataset: rasterio.DatasetReader, stated: Stated) -> 
             "say which to use with --bands, for example --bands red=1,nir=4"
         )
     return {str(common): index for common, index, _ in pairs}
+
+
+def _warn_of_other_names(
+    path: str, dataset: rasterio.DatasetReader, named: Mapping[str, int], stated: Stated
+) -> None:
+    """Where the user calls a band otherwise than its description does."""
+    own = common_names(dataset.descriptions, stated.sensor)
+    other = [
+        f"band {index} calls itself {own[index - 1]} and is taken as {common}"
+        for common, index in named.items()
+        if own[index - 1] not in (None, common)
+    ]
+    if other:
+        text = f"{path}: {', '.join(other)}, as --bands says"
+        warnings.warn(text, GeomaskWarning, stacklevel=2)
 
 
 def _files(dataset: rasterio.DatasetReader) -> tuple[str, ...]:

@@ -156,14 +156,13 @@ def parse(file: str, data: bytes) -> BandMeta:
     """A BAND_META.txt; lines that give no value are left out. Raises SceneError for no text."""
     if b"\0" in data:
         raise SceneError(f"{file}: is not a text file; download the product again")
-    values: dict[str, tuple[str, ...]] = {}
+    values: dict[str, dict[str, None]] = {}  # in their order, each once
     # Latin-1 has a character for every byte, and all that is read of the file is ASCII.
     for line in re.split(r"[\r\n]+", data.removeprefix(codecs.BOM_UTF8).decode("latin-1")):
         key, _, value = (part.strip().strip('"').strip() for part in line.partition("="))
-        before = values.get(key.lower(), ())
-        if value not in ("", "-NA-", *before):
-            values[key.lower()] = (*before, value)
-    return BandMeta(file, values)
+        if value not in ("", "-NA-"):
+            values.setdefault(key.lower(), {})[value] = None
+    return BandMeta(file, {key: tuple(its) for key, its in values.items()})
 
 
 def _check_sensor(meta: BandMeta) -> None:

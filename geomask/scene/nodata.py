@@ -90,6 +90,8 @@ def _nodata_of_files(path: str, bands: Sequence[Stored], sensor: Sensor | None) 
     if sensor is not None and sensor.nodata is not None:
         convention = f"{sensor.nodata:g}, convention of {sensor.title}"
         return Nodata(dict.fromkeys(values, sensor.nodata), False, False, convention)
+    if not bands:
+        return Nodata(values, False, False, "not known until bands are named")
     if all(band.is_integer for band in bands):
         warnings.warn(
             f"{path}: states no nodata value; pixels that are 0 in every band are taken as "

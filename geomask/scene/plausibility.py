@@ -1,9 +1,9 @@
-"""Whether reflectance looks as if Sentinel-2's radiometric offset had been applied twice, or not
-at all: a doubt that is said aloud, never a correction.
+"""Whether reflectance can be what it is taken for: refused where it cannot, doubted aloud where it
+looks as if Sentinel-2's radiometric offset had been applied twice or not at all; never corrected.
 
-Tuned on 105 Sentinel-2 chips and scenes whose radiometry is known, as they are and 0.1 brighter
-and darker (tests/scene/test_plausibility.py): hardly a false alarm, and silence where an image
-has nothing dark in it, cloudy and snowy ones above all.
+The doubts were tuned on 105 Sentinel-2 chips and scenes whose radiometry is known, as they are and
+0.1 brighter and darker (tests/scene/test_plausibility.py): hardly a false alarm, and silence where
+an image has nothing dark in it, cloudy and snowy ones above all.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from geomask.errors import GeomaskWarning
+from geomask.errors import GeomaskWarning, SceneError
 from geomask.scene.scene import SceneBand
 from geomask.sensors import ESA_OFFSET, INTEGER_SCALE
 
-LOW, HIGH, STEP = -0.3, 1.3, 0.001
+LOW, HIGH, STEP = -0.3, 2.0, 0.001
 """Bins of the histogram, reflectance; what lies beyond counts in the first and the last."""
 
 PIXELS = 2**18
 """So many pixels of a scene, about, are enough for its dark end, and take no time to count."""
+
+IMPOSSIBLE_SHARE = 0.5
+"""Share of a scene's pixels that cannot be above `HIGH` in every band at once: the brightest cloud
+and snow, under a low sun, reach 1.5 here and there, and not in the shortwave infrared."""
 
 ENOUGH = 10_000
 """Fewer measured pixels than this are not judged: a few fields have no dark end."""
@@ -68,8 +72,9 @@ class Histogram:
     def add(self, image: npt.NDArray[np.float32]) -> None:
         """Count float32 (bands, height, width), reflectance, NaN where not measured."""
         for counts, band in zip(self._counts, image, strict=True):
-            bins = (band[np.isfinite(band)] - np.float32(LOW)) / np.float32(STEP)
-            bins = np.clip(bins, 0, counts.size - 1).astype(np.intp)
+            known = np.clip(band[np.isfinite(band)], np.float32(LOW), np.float32(HIGH))
+            bins = ((known - np.float32(LOW)) / np.float32(STEP)).astype(np.intp)
+            bins = np.minimum(bins, counts.size - 1)
             counts += np.bincount(bins, minlength=counts.size)
 
     @property
@@ -96,14 +101,22 @@ class Histogram:
 
 
 def doubt(histogram: Histogram) -> str | None:
-    """A clause on what looks wrong with the offset that was applied, and what to do about it.
+    """A clause on what looks wrong with what was applied, and what to do about it.
 
-    None where nothing does, where too little was counted, and where the scale is not that of
-    Sentinel-2's digital numbers.
+    None where nothing does. Of the offset, also where too little was counted, and where the scale
+    is not that of Sentinel-2's digital numbers.
     """
     if histogram.pixels < ENOUGH:
-        return None
-    return _left_out(histogram) or _twice(histogram)
+        return _impossible(histogram)
+    return _impossible(histogram) or _left_out(histogram) or _twice(histogram)
+
+
+def check_possible(path: str, histogram: Histogram) -> None:
+    """Refuse numbers that are no reflectance: SceneError, before anything is made of them. path: of
+    the scene."""
+    text = _impossible(histogram)
+    if text is not None:
+        raise SceneError(f"{path}: {text}")
 
 
 def warn_of_doubt(path: str, histogram: Histogram, *, stacklevel: int = 2) -> None:
@@ -111,6 +124,18 @@ def warn_of_doubt(path: str, histogram: Histogram, *, stacklevel: int = 2) -> No
     text = doubt(histogram)
     if text is not None:
         warnings.warn(f"{path}: {text}", GeomaskWarning, stacklevel=stacklevel + 1)
+
+
+def _impossible(histogram: Histogram) -> str | None:
+    """Where most of what was counted is brighter than anything on Earth."""
+    share = 1 - max(histogram.shares_below(HIGH - STEP).values(), default=1.0)
+    if histogram.pixels == 0 or share < IMPOSSIBLE_SHARE:
+        return None
+    return (
+        f"{100 * share:.0f} % of the pixels are above {HIGH:g} in every band, which is no "
+        "reflectance; state what the numbers mean with --scale and --offset (reflectance = DN * "
+        "scale + offset), or with --nodata which of them were not measured"
+    )
 
 
 def _left_out(histogram: Histogram) -> str | None:

@@ -146,10 +146,14 @@ def _default(
             "of one kind, each with its scale and offset"
         )
     if any(band.dtype.itemsize == 1 for band in bands) or (sensor and sensor.scale is None):
-        what = f"{sensor.title} digital numbers" if sensor else "8-bit values"
+        what, folder = "8-bit values", ""
+        if sensor:
+            what = f"{sensor.title} digital numbers"
+            folder = "open the product's folder, its metadata included, or "
         raise SceneError(
-            f"{path}: {what} do not say what reflectance they mean; state it with "
-            "--scale and --offset (reflectance = DN * scale + offset)"
+            f"{path}: {what} do not say what reflectance they mean; {folder}state it with "
+            "--scale and --offset (reflectance = DN * scale + offset), or band by band in the "
+            "file (gdal_edit.py -scale)"
         )
     _check_offset_known(path, bands, stated)
     scale = (sensor and sensor.scale) or INTEGER_SCALE

@@ -17,7 +17,7 @@ from geomask.raster import GDAL_ERRORS, GDAL_OPTIONS, open_raster, root_cause
 from geomask.scene.blocks import DATASET_MASK, Raw, mask_band
 from geomask.scene.plausibility import Histogram
 from geomask.scene.regrid import Axis, lay
-from geomask.scene.scene import Scene, SceneBand, measured_pixels
+from geomask.scene.scene import Scene, SceneBand, calibrate, measured_pixels
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -51,9 +51,7 @@ def sample(scene: Scene, bands: Sequence[str], size: int = SIZE) -> tuple[Floats
         for values, i in zip(raw.values, own, strict=True):
             valid &= measured_pixels(values, chosen[i].nodata)
             anything |= (values != 0) | ~inside
-            reflectance[i] = values
-            reflectance[i] *= np.float32(chosen[i].scale)
-            reflectance[i] += np.float32(chosen[i].offset)
+            calibrate(values, chosen[i], reflectance[i])
     if scene.zero_is_nodata:
         valid &= anything
     reflectance[:, ~valid] = np.nan

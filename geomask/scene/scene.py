@@ -130,8 +130,7 @@ class Scene:
         """
         chosen = [self.band(name) for name in bands]
         shape = (int(window.height), int(window.width))
-        # Bands last in memory, as networks want them.
-        reflectance = np.empty((*shape, len(chosen)), dtype=np.float32).transpose(2, 0, 1)
+        reflectance = np.empty((len(chosen), *shape), dtype=np.float32)
         valid = np.ones(shape, dtype=bool)
         anything = np.zeros(shape, dtype=bool)
         for path, reader in self._open(tuple(bands)).items():
@@ -146,7 +145,7 @@ class Scene:
                 valid &= _everywhere(measured, placement)
                 if self.zero_is_nodata:
                     anything |= _anywhere(raw.values[position] != 0, placement)
-                _calibrate(raw, position, measured, chosen[i], placement, reflectance[i])
+                _bring(raw, position, measured, chosen[i], placement, reflectance[i])
         if self.zero_is_nodata:
             valid &= anything
         reflectance[:, ~valid] = np.nan
@@ -179,10 +178,11 @@ class Scene:
     def describe_bands(self) -> str:
         """The bands that are there, in a clause for error messages."""
         named = [f"{band.common} ({band.source})" for band in self.bands.values()]
-        parts = [", ".join(named) or "no band that says which it is"]
-        if self.unnamed:
-            parts.append(f"and without a usable name: {', '.join(self.unnamed)}")
-        return " ".join(parts)
+        unnamed = ", ".join(self.unnamed)
+        if not named:
+            return f"no band that says which it is ({unnamed or 'nor any other'})"
+        also = f", and without a usable name {unnamed}" if unnamed else ""
+        return ", ".join(named) + also
 
     @property
     def decoded_pixels(self) -> int:
@@ -231,8 +231,11 @@ class Scene:
 
 
 def measured_pixels(values: npt.NDArray[np.generic], nodata: float | None) -> Bools:
-    """bool of the values' shape: finite, and not the nodata value."""
-    measured: Bools = np.isfinite(values)
+    """bool of the values' shape: finite, in float32 too, and not the nodata value."""
+    measured: Bools = np.ones(values.shape, dtype=bool)
+    if np.issubdtype(values.dtype, np.floating):
+        with np.errstate(over="ignore"):
+            measured = np.isfinite(values.astype(np.float32, copy=False))
     if nodata is not None and np.isfinite(nodata):
         measured &= values != np.asarray(nodata).astype(values.dtype)
     return measured
@@ -246,7 +249,16 @@ def _anywhere(flags: Bools, placement: Placement | None) -> Bools:
     return flags if placement is None else placement.anywhere(flags)
 
 
-def _calibrate(
+def calibrate(values: npt.NDArray[np.generic], band: SceneBand, out: Floats) -> None:
+    """Write a band's digital numbers as reflectance to `out`, float32 of their shape; infinite
+    where float32 cannot hold it."""
+    with np.errstate(over="ignore"):
+        out[...] = values
+        out *= np.float32(band.scale)
+        out += np.float32(band.offset)
+
+
+def _bring(
     raw: Raw,
     position: int,
     measured: Bools,
@@ -256,12 +268,11 @@ def _calibrate(
 ) -> None:
     """Write a band's reflectance to `out`, float32, brought to its size; interpolation leaves
     out what was not measured."""
-    if placement is None:
-        out[...] = raw.values[position]
-    else:
-        image = raw.values[position].astype(np.float32)
+    values = raw.values[position]
+    if placement is not None:
+        with np.errstate(over="ignore"):
+            image = values.astype(np.float32)
         absent = ~measured if raw.masked is None else ~measured | raw.masked
         image[absent] = np.nan
-        out[...] = placement.values(image[None])[0]
-    out *= np.float32(band.scale)
-    out += np.float32(band.offset)
+        values = placement.values(image[None])[0]
+    calibrate(values, band, out)

@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 import rasterio
 
+from geomask.drivers import PRODUCT_DRIVERS
 from geomask.errors import BandError, OptionError, SceneError
 from geomask.grid import Grid
 from geomask.raster import grid_of, open_raster
 from geomask.scene.blocks import mask_band
-
-PRODUCT_DRIVERS = ("GTiff", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "JPEG2000")
-"""What a product's band files may be. Not VRT: one from a stranger names files of its own."""
 
 SAME_SIZE = 0.01
 """Relative difference below which two pixel sizes are the same one."""
@@ -78,12 +76,7 @@ def open_band(path: str, common: str, source: str, index: int | None = None) -> 
 
     Raises SceneError where the file is no GeoTIFF or JPEG 2000, or has other bands.
     """
-    with open_raster(path) as dataset:
-        if dataset.driver not in PRODUCT_DRIVERS:
-            raise SceneError(
-                f"{path}: is a {dataset.driver} file; the bands of a product are GeoTIFF or "
-                "JPEG 2000"
-            )
+    with open_raster(path, drivers=PRODUCT_DRIVERS) as dataset:
         if index is None and dataset.count != 1:
             raise SceneError(
                 f"{path}: has {dataset.count} bands, and is named as if it were {source} alone"

@@ -13,7 +13,7 @@ import os
 import re
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,7 +23,8 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from geomask.errors import OptionError, OutputError, RecipeError
-from geomask.output import Staged
+from geomask.folders import making
+from geomask.output import Staged, writing
 from geomask.raster import GDAL_ERRORS
 from geomask.training.chip_raster import ChipRasters
 
@@ -57,6 +58,7 @@ class ChipFolder:
         self.folder = Path(folder)
         self._wanted = tuple(columns)
         self._staged: Staged | None = None
+        self._made = ExitStack()
         self._rows: dict[str, Row] = {}
         self._complete: set[str] = set()
         self._header: tuple[str, ...] = ()
@@ -106,7 +108,7 @@ class ChipFolder:
         self._refuse_twice(chip_id, overwrite)
         work = self._work()
         files = work / f"{chip_id}_mask.tif", work / f"{chip_id}.tif"
-        with self._errors(f"{chip_id}.tif"):
+        with self._writing(f"{chip_id}.tif"):
             try:
                 chip.write(files[1], files[0])
                 row = {"id": chip_id, "split_group": group, **fields}
@@ -119,7 +121,7 @@ class ChipFolder:
 
     def drop(self, ids: Iterable[str]) -> None:
         """Take chips out of the manifest, then remove their files. Raises OutputError."""
-        with self._errors(MANIFEST), self._alone():
+        with self._writing(MANIFEST), self._alone():
             doomed = [chip_id for chip_id in ids if chip_id in self._rows]
             if doomed:
                 self._save({k: row for k, row in self._rows.items() if k not in doomed})
@@ -135,8 +137,9 @@ class ChipFolder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *exception: Any) -> None:
         self.close()
+        self._made.__exit__(*exception)
 
     def _refuse_twice(self, chip_id: str, overwrite: bool) -> None:
         if chip_id in self._complete and not overwrite:
@@ -200,8 +203,7 @@ class ChipFolder:
     def _work(self) -> Path:
         """A hidden folder to write in; the next run sweeps it where this one is killed."""
         if self._staged is None:
-            with self._errors(MANIFEST):
-                self.folder.mkdir(parents=True, exist_ok=True)
+            self._made.enter_context(making(self.folder))
             self._staged = Staged(self.folder / MANIFEST)
             weakref.finalize(self, self._staged.discard)
         return self._staged.folder
@@ -221,15 +223,8 @@ class ChipFolder:
             if file is not None:
                 os.close(file)
 
-    @contextmanager
-    def _errors(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except (*GDAL_ERRORS, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else None
-            raise OutputError(
-                f"{self.folder / name}: could not be written: {reason or error} (is the disk full?)"
-            ) from error
+    def _writing(self, name: str) -> AbstractContextManager[None]:
+        return writing(self.folder / name, *GDAL_ERRORS)
 
 
 def _check_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -145,7 +146,7 @@ def _gsd(manifest: Path, row: dict[str, str], grid: Grid) -> float | None:
     text = (row.get("gsd_m") or "").strip()
     if text:
         number = re.match(r"\d+(\.\d+)?", text)
-        if number is None or float(number[0]) <= 0:
+        if number is None or not 0 < float(number[0]) < math.inf:
             raise RecipeError(f"{manifest}: gsd_m of {row['id']} is {text!r}, not metres")
         return float(number[0])
     size = grid.pixel_size

@@ -15,7 +15,7 @@ from typing import Any
 import shapely
 
 from geomask.errors import OptionError, OutputError, RecipeError
-from geomask.output import Staged, check_output
+from geomask.output import Staged, check_output, writing
 from geomask.training.cloudsen12 import Conversion, Report, checked
 from geomask.training.cloudsen12_sample import (
     ATTRIBUTION,
@@ -63,17 +63,13 @@ def write_subset(
     write = _write_tortilla if target.suffix == ".tortilla" else _write_tacozip
     with Staged(target) as staged:
         names = choose_bands(level, None)
-        try:
+        with writing(target):
             with closing(checked(samples, level, names, result.left_out, report)) as stream:
                 kept = ((sample, content) for sample, content, _ in stream)
                 write(staged, _noted(kept, result.written, checksums))
             if not result.written:
                 raise OutputError(f"{target}: not written, since every sample is damaged")
             _read_back(staged.path, target, checksums)
-        except OSError as error:
-            raise OutputError(
-                f"{target}: could not be written: {error.strerror or error} (is the disk full?)"
-            ) from error
         staged.commit()
     return result
 

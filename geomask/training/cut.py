@@ -17,7 +17,8 @@ from rasterio.windows import Window
 from geomask.errors import OptionError
 from geomask.raster import GDAL_OPTIONS
 from geomask.scene import Scene, open_scene
-from geomask.scene.plausibility import Histogram, warn_of_doubt
+from geomask.scene.plausibility import Histogram, check_possible, warn_of_doubt
+from geomask.scene.sample import survey
 from geomask.training.chip_folder import ChipFolder
 from geomask.training.chips import CHIP_LABELS, IGNORE
 from geomask.training.cut_plan import COLUMNS, Naming, Plan, choose_bands, present
@@ -119,6 +120,7 @@ def cut_chips(
         folder = stack.enter_context(ChipFolder(out, columns=(*COLUMNS, *naming.fields)))
         before = present(folder, naming, overwrite=overwrite)
         drawn = stack.enter_context(closing(open_labels(labels, scene.grid, drawing)))
+        check_possible(scene.path, survey(scene, chosen).histogram)
         tally = _cut(scene, chosen, drawn, folder, plan, naming, before, progress)
         drawn.finish()
         if not tally.ids:

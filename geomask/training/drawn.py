@@ -10,15 +10,15 @@ from typing import Literal, Protocol
 import fiona
 import numpy as np
 import numpy.typing as npt
-from fiona._err import CPLE_BaseError
-from fiona.errors import FionaError
 from rasterio.windows import Window
 
 from geomask.errors import MaskError, OptionError
 from geomask.grid import Grid
+from geomask.raster import root_cause
 from geomask.training.chips import CHIP_LABELS, IGNORE
-from geomask.training.drawn_polygons import Drawing, DrawnPolygons
+from geomask.training.drawn_polygons import DAMAGE, Drawing, DrawnPolygons
 from geomask.training.drawn_raster import DrawnRaster
+from geomask.vectors.shapefile import check_index
 
 Background = Literal["ignore", "clear"]
 
@@ -45,9 +45,10 @@ def open_labels(path: str | Path, grid: Grid, drawing: Drawing) -> Drawn:
     try:
         with fiona.Env():
             layers = fiona.listlayers(path)
-    except (FionaError, CPLE_BaseError, OSError):
+    except DAMAGE:
         layers = []
     if layers:
+        check_index(Path(path))
         layer = _choose_layer(path, layers, drawing.layer)
         return DrawnPolygons(path, grid, replace(drawing, layer=layer))
     raster = DrawnRaster(path, grid, drawing.meanings)
@@ -73,8 +74,8 @@ def _choose_layer(path: str | Path, names: Sequence[str], wanted: str | None) ->
                 with fiona.open(path, layer=name) as layer:
                     if layer.schema["geometry"] != "None":
                         drawn.append(name)
-    except (FionaError, CPLE_BaseError, OSError) as error:
-        raise MaskError(f"{path}: cannot be read as polygons: {error}") from error
+    except DAMAGE as error:
+        raise MaskError(f"{path}: cannot be read as polygons: {root_cause(error)}") from error
     if len(drawn) != 1:
         there = f"{len(drawn)} layers ({', '.join(drawn)}); say which with --layer"
         raise OptionError(f"{path}: has {there if drawn else 'no layer of polygons'}")

@@ -22,11 +22,24 @@ from shapely.geometry import shape
 
 from geomask.errors import GeomaskWarning, MaskError, OptionError
 from geomask.grid import Grid
+from geomask.raster import root_cause
 from geomask.training.chips import CHIP_LABELS, IGNORE
 from geomask.training.label_names import NUMBERS, TARGETS, Meanings, key
 from geomask.vectors.bringing import Bringing, polygons_only, transform_of
 
 Codes = npt.NDArray[np.uint8]
+
+DAMAGE = (
+    FionaError,
+    CPLE_BaseError,
+    shapely.errors.ShapelyError,
+    OSError,
+    ValueError,
+    SystemError,
+    UnboundLocalError,
+)
+"""What reading a damaged layer raises; the last three are fiona's, of dates that are none, of
+texts in another encoding, of errors of GDAL's noticed too late, and of a CRS that is none."""
 
 
 @dataclass(frozen=True)
@@ -187,8 +200,10 @@ class DrawnPolygons:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (FionaError, CPLE_BaseError, shapely.errors.ShapelyError, OSError) as error:
-            raise MaskError(f"{self.path}: cannot be read as polygons: {error}") from error
+        except DAMAGE as error:
+            raise MaskError(
+                f"{self.path}: cannot be read as polygons: {root_cause(error)}"
+            ) from error
 
 
 def _choose_field(path: str | Path, fields: dict[str, str], wanted: str) -> str:

@@ -20,6 +20,7 @@ from geomask.training.losses import segmentation_loss
 from geomask.training.recipe import Recipe
 from geomask.training.samples import Sample
 from geomask.training.scores import class_scores
+from geomask.training.start import start_as
 
 
 class SegmentationModule(pl.LightningModule):
@@ -42,6 +43,7 @@ class SegmentationModule(pl.LightningModule):
         )
         self.stride = stride_of(body)
         self.segmenter = Segmenter(Normalise(recipe.normalisation), body)
+        start_as(self.segmenter, recipe)
         self.segmenter.to(memory_format=torch.channels_last)
         self.augment = Augment(
             recipe.augment,

@@ -27,6 +27,9 @@ from geomask.training.tables import (
     TrainerTable,
 )
 
+MAX_TEXT = 64 * 2**10
+"""Bytes of the longest recipe that is read; ours have under 4000."""
+
 
 class Recipe(Table):
     """Everything about one training. labels: names of chip labels (`chips.CHIP_LABELS`) to names
@@ -131,7 +134,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     source, text = _read_text(name_or_path)
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of too many digits are no TOML error
         raise RecipeError(f"{source}: is not valid TOML: {error}") from error
     for override in overrides:
         _apply(content, override)
@@ -160,7 +163,11 @@ def _read_text(name_or_path: str | Path) -> tuple[str, str]:
             "(or give a .toml file)"
         )
     try:
-        return text, path.read_text("utf-8")
+        with path.open("rb") as file:
+            data = file.read(MAX_TEXT + 1)
+        if len(data) > MAX_TEXT:
+            raise RecipeError(f"{path}: is over {MAX_TEXT} bytes, so no recipe")
+        return text, data.decode("utf-8").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise RecipeError(f"{path}: cannot be read: {reason}") from error
@@ -185,5 +192,5 @@ def _apply(content: dict[str, Any], override: str) -> None:
             raise RecipeError(f"{override!r}: {name} is not a table; set {name} as a whole")
     try:
         place[last] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         place[last] = text.strip()

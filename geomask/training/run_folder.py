@@ -110,7 +110,8 @@ class RunCheckpoints(TorchCheckpointIO):
             staged.commit()
 
     def load_checkpoint(self, path: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """What was saved, as if it had been saved where it is now."""
+        """What was saved, as if it had been saved where it is now; loading runs no code of it."""
+        options["weights_only"] = True  # torch's own default only from 2.6 on
         state: dict[str, Any] = super().load_checkpoint(path, *arguments, **options)
         folder = Path(path).parent.resolve()
         for memory in state.get("callbacks", {}).values():

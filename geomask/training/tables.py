@@ -63,9 +63,20 @@ class NetworkTable(NetworkSpec):
 
     encoder_weights: "none", a name that smp knows ("imagenet"; it is downloaded), or a
     .safetensors file of the encoder's weights, or of a whole model with the same encoder.
+    start_from: name or path of a model whose weights, all of them, training starts from; it has
+    the recipe's bands, classes, normalisation and network. "" for none. start_share: 0 to 1, how
+    much of that model's weights the trained ones are mixed with in the end.
     """
 
     encoder_weights: str = "none"
+    start_from: str = ""
+    start_share: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.start_share and not self.start_from:
+            raise ValueError("start_share is of the model start_from, and there is none")
+        return self
 
     @property
     def spec(self) -> NetworkSpec:
@@ -166,9 +177,10 @@ class TrainerTable(Table):
     keep: the epoch whose weights become the model: the "best", or the "last", for a schedule that
     ends where it should; scores on the validation chips are then not the best of many.
     patience: epochs without a better one before training stops; 0 to train them all.
-    shift: classes whose logits are shifted by a constant after training, so that the labelled
-    chips trained on are likeliest (`calibration.fit_shift`): training shows rare labels as often as
-    common ones, and the loss may weigh them; chips do neither.
+    shift: classes whose logits are shifted by a constant after training, so that the labels of
+    the chips trained on, cloud-free ones among them, are likeliest (`calibration.fit_shift`):
+    training shows rare labels as often as common ones, and the loss may weigh them; the chips
+    themselves do neither.
     device: auto, cpu, cuda, cuda:N or mps. devices: of each node; num_nodes: machines.
     strategy: "auto" is "ddp" on several devices. pictures: of validation chips, after training.
     """

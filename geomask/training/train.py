@@ -40,6 +40,7 @@ from geomask.training.run_folder import (
 )
 from geomask.training.scores import band_set_scores
 from geomask.training.seams import seam_fraction
+from geomask.training.start import mix_with_start
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def _finish(
 ) -> Card:
     """Score the weights that are kept, draw what can be looked at, and say it all on the card."""
     module.load_state_dict(kept["state_dict"])
+    mix_with_start(module.segmenter, recipe)
     device = choose_device(recipe.trainer.device)
     module.to(device).eval()
 
@@ -134,7 +136,8 @@ def _finish(
         logits: torch.Tensor = module(image.to(device))
         return logits.cpu()
 
-    shift = fit_shift(network, recipe, chips.training)
+    free = [chip for chip in chips.clear_training if chip.mask is None]
+    shift = fit_shift(network, recipe, chips.training, free)
     shift_logits(module.segmenter.body.cpu(), recipe, shift)
     module.to(device)
     metrics = band_set_scores(network, recipe, chips.validation, chips.clear_validation)
@@ -173,5 +176,6 @@ def _fit(
 def _as_raised(error: GeomaskError) -> GeomaskError:
     """The error as it was before a DataLoader's worker put a traceback into its message."""
     kind = type(error)
-    _, found, message = str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")
+    # Not its str, which is one line.
+    _, found, message = str(error.args[0]).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")
     return kind(message.strip()) if found else error

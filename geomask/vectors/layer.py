@@ -49,18 +49,26 @@ class Layer(ABC):
     which is checked by opening it again.
 
     staged: where it is written. crs: of the polygons. names: class name by mask code. origin: of
-    the mask, the same for all.
+    the mask, the same for all. multi: whether there may be MultiPolygons. Raises OutputError where
+    the file cannot be written.
     """
 
     failures: ClassVar[tuple[type[Exception], ...]]
     """What the library that writes it raises where it cannot."""
 
     def __init__(
-        self, staged: Staged, crs: CRS | None, names: Mapping[int, str], origin: Origin
+        self,
+        staged: Staged,
+        crs: CRS | None,
+        names: Mapping[int, str],
+        origin: Origin,
+        *,
+        multi: bool,
     ) -> None:
         self.target, self.path = staged.target, staged.path
-        self.crs, self.names, self.origin = crs, names, origin
+        self.crs, self.names, self.origin, self.multi = crs, names, origin, multi
         self.n_written = 0
+        self._open()
 
     def write(self, features: Features) -> None:
         """Append features, on the map. Raises OutputError, before a shapefile grows too large to
@@ -70,6 +78,9 @@ class Layer(ABC):
         with self.errors():
             self._append(features)
         self.n_written += len(features)
+
+    @abstractmethod
+    def _open(self) -> None: ...
 
     @abstractmethod
     def _append(self, features: Features) -> None: ...

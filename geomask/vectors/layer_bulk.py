@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 
 import pyogrio.raw
 import shapely
-from rasterio.crs import CRS
 
 from geomask.errors import OutputError
-from geomask.mask import Origin
-from geomask.output import Staged
 from geomask.vectors.features import Features, together
 from geomask.vectors.layer import DRIVERS, columns_of
 from geomask.vectors.layer_fiona import FionaLayer
@@ -25,16 +21,8 @@ class BulkLayer(FionaLayer):
 
     failures = (*FionaLayer.failures, struct.error)
 
-    def __init__(
-        self,
-        staged: Staged,
-        crs: CRS | None,
-        names: Mapping[int, str],
-        origin: Origin,
-        *,
-        multi: bool,
-    ) -> None:
-        super().__init__(staged, crs, names, origin, multi=multi)
+    def _open(self) -> None:
+        super()._open()
         with self.errors():
             self.collection.close()
         self.waiting: list[Features] = []

@@ -12,21 +12,17 @@ import numpy.typing as npt
 import shapely
 from fiona._err import CPLE_BaseError
 from fiona.errors import FionaError
-from rasterio.crs import CRS
 
 from geomask.mask import Origin
-from geomask.output import Staged
 from geomask.vectors.features import Features
 from geomask.vectors.layer import DRIVERS, Layer, columns_of
+from geomask.vectors.shapefile import check_handles
 
 _CHUNK = 2000  # polygons that are Python objects at a time
 
 
 class FionaLayer(Layer):
-    """A layer of a format in `DRIVERS`: what GDAL can only be given feature by feature.
-
-    multi: whether there may be MultiPolygons. Raises OutputError where the file cannot be written.
-    """
+    """A layer of a format in `DRIVERS`: what GDAL can only be given feature by feature."""
 
     failures: ClassVar[tuple[type[Exception], ...]] = (
         FionaError,
@@ -35,32 +31,25 @@ class FionaLayer(Layer):
         RuntimeError,
     )
 
-    def __init__(
-        self,
-        staged: Staged,
-        crs: CRS | None,
-        names: Mapping[int, str],
-        origin: Origin,
-        *,
-        multi: bool,
-    ) -> None:
-        super().__init__(staged, crs, names, origin)
+    def _open(self) -> None:
         driver = DRIVERS[self.target.suffix.lower()]
         shapefile = driver == "ESRI Shapefile"
         # A shapefile's polygons are multipart anyway and its type has one name.
-        self.multi = multi and not shapefile
-        fields = _fields(names, origin)
+        self.multi = self.multi and not shapefile
+        fields = _fields(self.names, self.origin)
         if driver == "FlatGeobuf":
             fields["acq_date"] = "str:10"  # fiona knows no dates in it
         schema = {"geometry": "MultiPolygon" if self.multi else "Polygon", "properties": fields}
         self.fields = fields
-        known = {} if crs is None else {"crs_wkt": crs.to_wkt()}
+        known = {} if self.crs is None else {"crs_wkt": self.crs.to_wkt()}
         options: dict[str, Any] = {"encoding": "UTF-8"} if shapefile else {}
         if driver == "GeoJSON":
             options = {"RFC7946": "YES", "COORDINATE_PRECISION": 9}
         with self.errors():
+            if shapefile:
+                check_handles()
             self.collection = fiona.open(
-                staged.path, "w", driver=driver, schema=schema, **known, **options
+                self.path, "w", driver=driver, schema=schema, **known, **options
             )
 
     def _append(self, features: Features) -> None:

@@ -7,7 +7,6 @@ PROJJSON in the file's metadata.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -16,8 +15,6 @@ import pyproj
 import shapely
 from rasterio.crs import CRS
 
-from geomask.mask import Origin
-from geomask.output import Staged
 from geomask.vectors.features import Features
 from geomask.vectors.layer import Layer, columns_of
 
@@ -36,25 +33,13 @@ TYPES = {
 
 
 class ParquetLayer(Layer):
-    """A layer of GeoParquet. multi: whether there may be MultiPolygons.
-
-    Raises OutputError where the file cannot be written.
-    """
+    """A layer of GeoParquet."""
 
     failures = (OSError, pa.ArrowException)
 
-    def __init__(
-        self,
-        staged: Staged,
-        crs: CRS | None,
-        names: Mapping[int, str],
-        origin: Origin,
-        *,
-        multi: bool,
-    ) -> None:
-        super().__init__(staged, crs, names, origin)
+    def _open(self) -> None:
         fields = [*TYPES.items(), ("geometry", pa.binary())]
-        about = {b"geo": json.dumps(_about(crs, multi)).encode()}
+        about = {b"geo": json.dumps(_about(self.crs, self.multi)).encode()}
         self.schema = pa.schema(fields, metadata=about)
         with self.errors():
             self.writer = pq.ParquetWriter(self.path, self.schema, compression="zstd")

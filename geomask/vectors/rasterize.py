@@ -28,7 +28,8 @@ from geomask.mask import (
     mask_layout,
     open_mask,
 )
-from geomask.raster import GDAL_OPTIONS, RasterWriter, check_raster, open_raster
+from geomask.raster import GDAL_OPTIONS, open_raster
+from geomask.raster_writer import RasterWriter, check_raster
 from geomask.scene import Scene, open_scene
 from geomask.styles import check_style
 from geomask.vectors.bringing import Bringing, transform_of

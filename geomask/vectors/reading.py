@@ -21,6 +21,7 @@ from geomask.errors import MaskError, OptionError
 from geomask.vectors.bringing import Box
 from geomask.vectors.layer import PARQUET
 from geomask.vectors.outlines import Ints
+from geomask.vectors.shapefile import check_index
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -65,10 +66,11 @@ class OgrFile(PolygonFile):
 
     def __init__(self, path: Path, layer: str | None) -> None:
         super().__init__(path)
+        check_index(path)
         with _errors(path):
             self.layer = _choose_layer(path, layer)
             info = pyogrio.read_info(path, layer=self.layer, force_feature_count=True)
-        self.wkt = "" if info["crs"] is None else pyproj.CRS.from_user_input(info["crs"]).to_wkt()
+        self.wkt = _wkt(path, info["crs"])
         self.count = int(info["features"])
         # GeoJSON without features has no fields either.
         self.names = _own_fields(path, list(info["fields"])) if self.count else {}
@@ -118,7 +120,7 @@ class ParquetFile(PolygonFile):
             raise MaskError(f"{path}: is no GeoParquet: it says nothing of geometries") from error
         if encoding != "WKB":
             raise MaskError(f"{path}: has geometries as {encoding}; save them as WKB")
-        self.wkt = "" if crs is None else pyproj.CRS.from_user_input(crs).to_wkt()
+        self.wkt = _wkt(path, crs)
         self.names = _own_fields(path, self.file.schema_arrow.names)
         sizes = [self.file.metadata.row_group(i).num_rows for i in range(self.file.num_row_groups)]
         self.starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
@@ -222,6 +224,18 @@ def _own_fields(path: Path, there: list[str]) -> dict[str, str]:
             f"{path}: has neither a field class_id, the mask code of its polygons, nor class"
         )
     return own
+
+
+def _wkt(path: Path, crs: Any) -> str:
+    """A CRS, as a file states it, as WKT; "" for None. Raises MaskError for what is none."""
+    if crs is None:
+        return ""
+    try:
+        return str(pyproj.CRS.from_user_input(crs).to_wkt())
+    except pyproj.exceptions.ProjError as error:
+        raise MaskError(
+            f"{path}: its CRS is damaged or unknown to PROJ; state it again (ogr2ogr -a_srs)"
+        ) from error
 
 
 def _choose_layer(path: Path, layer: str | None) -> str:

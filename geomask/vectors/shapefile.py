@@ -5,15 +5,33 @@ ESRI Shapefile Technical Description, 1998; dBASE III.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
-from geomask.errors import OutputError
+import numpy as np
+
+from geomask.errors import MaskError, OutputError
 
 SHAPEFILE_LIMIT = 2**31 - 1
 """Bytes that a .shp or a .dbf may have, so that every program can read it (GDAL's documentation of
 the driver; the format's own limit is 4 GB)."""
+
+
+HEADER = 100
+"""Bytes at the start of a .shp and of a .shx."""
+
+_HANDLES = 6  # a shapefile's parts, and one more
+
+
+def check_handles() -> None:
+    """Raises OSError where so few more files can be opened that GDAL crashes as it makes a
+    shapefile: version 3.9 writes its .cpg, the fourth, without a look at whether it is open."""
+    with ExitStack() as files:
+        for _ in range(_HANDLES):
+            files.enter_context(Path(os.devnull).open())
 
 
 class ShapefileSize:
@@ -50,3 +68,33 @@ def is_whole(path: Path) -> bool:
     # One byte may follow that marks the end.
     sized = table.stat().st_size - (header + records * length) in (0, 1)
     return sized and path.with_suffix(".cpg").read_text() == "UTF-8"
+
+
+def check_index(path: Path) -> None:
+    """Refuse a shapefile whose .shx does not say where the records of its .shp are: GDAL goes by
+    it, and leaves out in silence what it does not find. Nothing to say of any other file.
+
+    Both files give each record's length (ESRI Shapefile Technical Description, 1998, pages 4 and
+    23). Raises MaskError.
+    """
+    index = path.with_suffix(".shx" if path.suffix == ".shp" else ".SHX")
+    if path.suffix.lower() != ".shp" or not index.is_file() or not path.is_file():
+        return
+    try:
+        listed = index.read_bytes()[HEADER:]
+        words = path.stat().st_size // 4
+        if words <= HEADER // 4:
+            return  # which GDAL notices
+        shapes = np.memmap(path, ">i4", "r", shape=(words,))
+    except OSError as error:
+        raise MaskError(f"{path}: cannot be read as polygons: {error.strerror}") from error
+    # In words of 16 bits: where a record begins, then its length, here and there.
+    records = np.frombuffer(listed, ">i4", len(listed) // 8 * 2).reshape(-1, 2)
+    places, lengths = records.T.astype(np.int64)
+    starts = places // 2 + 1
+    inside = (places >= HEADER // 2) & (places % 2 == 0) & (starts < len(shapes))
+    if not inside.all() or (shapes[starts] != lengths).any():
+        raise MaskError(
+            f"{index}: does not say where the polygons of {path.name} are, so it is damaged or of "
+            "another file; remove it and make it again (ogrinfo --config SHAPE_RESTORE_SHX YES)"
+        )

@@ -13,8 +13,8 @@ from PIL import Image
 from geomask.classes import CLEAR, MaskClass
 from geomask.errors import OptionError
 from geomask.look import Look, look
-from geomask.output import check_output
-from geomask.pages import fill, write_page
+from geomask.output import check_output, write_text
+from geomask.pages import fill
 from geomask.pages.markup import Html, element, facts, join, percent, swatch
 from geomask.pictures import inline
 from geomask.scene import Scene, open_scene
@@ -46,7 +46,7 @@ def write_view(
     if size < 1:
         raise OptionError(f"size is {size}; give 1 pixel or more")
     check_output(Path(out), overwrite=overwrite, inputs=[*scene.files, mask])
-    write_page(out, view_html(look(scene, mask, size)))
+    write_text(out, view_html(look(scene, mask, size)))
 
 
 def view_html(seen: Look) -> str:

@@ -79,6 +79,21 @@ def test_products_of_a_folder_are_each_one_scene(tmp_path: Path) -> None:
     assert names(tmp_path) == ["one.SAFE", "two.SAFE"]
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["S2.SAFE/MTD_MSIL2A.xml", "S2.SAFE/GRANULE/L2A/MTD_TL.xml", "other.tif"],
+        ["liss4/BAND_META.txt", "liss4/BAND2.tif", "liss4/BAND3.tif", "other.tif"],
+        ["one/T33_B02.jp2", "one/T33_B03.jp2", "other.tif"],
+        ["S2.SAFE/MTD_MSIL2A.xml"],
+    ],
+)
+def test_one_product_in_a_folder_hides_nothing_beside_it(tmp_path: Path, files: list[str]) -> None:
+    for name in files:
+        touch(tmp_path / name)
+    assert names(tmp_path) == sorted({Path(name).parts[0] for name in files})
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BatchError, match="is no product, and none is in it"):
         find_scenes([tmp_path])

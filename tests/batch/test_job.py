@@ -438,3 +438,13 @@ def test_records_are_plain_json_whatever_the_options(batch: Batch, tmp_path: Pat
     batch(scene, stated=stated, **options)
     assert records(tmp_path / "out")["s"]["options"]["classes"] == ["cloud"]
     assert len(batch(scene, stated=stated, **options).skipped) == 1
+
+
+def test_a_damaged_model_is_refused_before_a_folder_is_made(
+    batch: Batch, tmp_path: Path, model_file: Path
+) -> None:
+    write_scenes(tmp_path / "in", 1)
+    model_file.write_bytes(model_file.read_bytes()[:-1])
+    with pytest.raises(ModelError, match="is cut short or damaged"):
+        batch(tmp_path / "in")
+    assert not (tmp_path / "out").exists()

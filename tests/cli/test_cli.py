@@ -54,6 +54,13 @@ def test_help_imports_nothing_heavy() -> None:
     assert not imported & {"torch", "rasterio", "numpy", "rich", "pydantic", "lightning", "shapely"}
 
 
+def test_a_misspelt_command_is_told_what_it_was_to_be(run: Run) -> None:
+    assert "No such command 'predct'. (Did you mean 'predict'?)" in run("predct scene.tif").stderr
+    ended = run("sharpen scene.tif")
+    assert ended.exit_code == 2
+    assert ended.stderr.endswith("No such command 'sharpen'.\n")
+
+
 def test_predict_never_imports_lightning_or_kornia(scene_file: Path, model_file: Path) -> None:
     code = (
         "import sys; sys.argv[0] = 'geomask'\n"
@@ -72,6 +79,35 @@ def test_predict_never_imports_lightning_or_kornia(scene_file: Path, model_file:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("nothing.tif --out m.tif", "nothing.tif: no such file"),
+        ("{scene} --out {scene}", "is an input of this run"),
+        ("{scene} --out m.tif --model moon", "no model is called 'moon'"),
+    ],
+)
+def test_what_is_mistyped_is_told_before_torch_is_loaded(
+    scene_file: Path, options: str, said: str
+) -> None:
+    arguments = ["predict", *options.format(scene=scene_file).split()]
+    code = (
+        "import sys; sys.argv = ['geomask', *sys.argv[1:]]\n"
+        "from geomask.cli import main\n"
+        "try: main()\n"
+        "finally: print({'torch', 'segmentation_models_pytorch'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=scene_file.parent,
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stdout.strip() == "set()"
+
+
 def test_predict_writes_a_mask_polygons_and_a_table(
     run: Run, scene_file: Path, model_file: Path, tmp_path: Path
 ) -> None:
@@ -79,6 +115,9 @@ def test_predict_writes_a_mask_polygons_and_a_table(
     assert result.exit_code == 0, result.output
     for word in ("clear", "cloud", "shadow", "nodata", "DN * 0.0001", "peak memory", "time"):
         assert word in result.stdout
+    # What is no terminal gets whole lines.
+    assert f"scene        {scene_file} (" in result.stdout
+    assert "written      mask.tif, clouds.shp\n" in result.stdout
     with rasterio.open(scene_file) as scene, rasterio.open(tmp_path / "mask.tif") as mask:
         assert (mask.crs, mask.transform, mask.shape) == (scene.crs, scene.transform, scene.shape)
     with fiona.open(tmp_path / "clouds.shp") as layer:
@@ -139,7 +178,8 @@ def test_a_dry_run_tells_and_touches_nothing(
     line = f"predict {scene_file} --out mask.tif --shp c.shp --dry-run --model {model_file}"
     told = run(line)
     assert told.exit_code == 0, told.output
-    for word in ("DN * 0.0001", "red (red)", "patches", "memory", "mask.tif", "c.shp"):
+    words = ("DN * 0.0001", "bands        red, green, nir", "patches", "memory", "mask.tif, c.shp")
+    for word in words:
         assert word in told.stdout
     about = json.loads(run(line + " --json").stdout)
     assert about["patches"] == 1
@@ -310,7 +350,10 @@ def _big_job(tmp_path: Path, model_file: Path) -> list[str]:
             "--patch", "128", "--quiet"]  # fmt: skip
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_an_interrupt_leaves_nothing_behind(
     tmp_path: Path, model_file: Path, number: signal.Signals, code: int
 ) -> None:
@@ -335,7 +378,9 @@ def test_an_interrupt_leaves_nothing_behind(
     assert not (tmp_path / "m.tif").exists()
 
 
-@pytest.mark.parametrize("limit", [1_000, 20_000, 60_000, 100_000])
+@pytest.mark.parametrize(
+    "limit", [1_000, *(pytest.param(n, marks=pytest.mark.slow) for n in (20_000, 60_000, 100_000))]
+)
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, limit: int) -> None:
     """RLIMIT_FSIZE stands in for a full disk: a write beyond it fails with EFBIG."""
     codes = tmp_path / "make.py"
@@ -365,6 +410,67 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, limit: i
     assert done.stdout.startswith("refused: m.tif"), done.stdout + done.stderr
     assert hidden(tmp_path) == []
     assert not (tmp_path / "m.tif").exists()
+
+
+def ended(code: str) -> tuple[int, str]:
+    """What a Python of its own returned that ran the code, and what it said on standard error."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=15)
+    return done.returncode, done.stderr
+
+
+def test_a_signal_that_a_library_makes_an_error_of_is_still_a_signal() -> None:
+    code = (
+        "import signal\n"
+        "from geomask import cli\n"
+        "import click\n"
+        "def work(self, ctx, name):\n"
+        "    try:\n"
+        "        signal.raise_signal(signal.SIGTERM)\n"
+        "    except SystemExit:\n"
+        "        raise ValueError('could not determine the shape') from None\n"
+        "cli._Verbs.get_command = work\n"
+        "import sys; sys.argv = ['geomask', 'predict']\n"
+        "cli.main()\n"
+    )
+    assert ended(code) == (143, "")
+
+
+def test_a_signal_that_python_would_swallow_comes_again() -> None:
+    """It comes in a `__del__`, from where nothing is raised."""
+    code = (
+        "import os, signal, time\n"
+        "from geomask import cli\n"
+        "class Dying:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        time.sleep(0)\n"
+        "def work():\n"
+        "    Dying()\n"
+        "    time.sleep(20)\n"
+        "cli.cli = work\n"
+        "cli.main()\n"
+    )
+    assert ended(code) == (143, "")
+
+
+def test_what_gdal_quotes_of_a_damaged_file_does_not_hide_the_sentence(
+    tmp_path: Path, model_file: Path
+) -> None:
+    """rasterio cannot decode it for its log, and Python would show that as a traceback."""
+    scene = write_scene(tmp_path / "s.tif", random_dn(30, 40))
+    data = scene.read_bytes()
+    assert data.count(b"<GDALMetadata>") == 1
+    scene.write_bytes(data.replace(b"<GDALMetadata>", b"<GDALMeta\xceata>"))
+    done = subprocess.run(
+        [*COMMAND, "predict", "s.tif", "--out", "m.tif", "--model", str(model_file)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("Warning: ")]
+    assert len(lines) == 1, done.stderr
+    assert "needs the bands red, green, nir" in lines[0]
 
 
 def test_the_mask_of_the_command_is_the_mask_of_the_library(

@@ -116,6 +116,16 @@ def test_a_report_that_exists_is_refused_before_any_work(
     assert run(*words, "--overwrite").exit_code == 0
 
 
+def test_a_report_that_comes_to_nothing_leaves_no_folder(chips: Path, tmp_path: Path) -> None:
+    from geomask.errors import ModelError
+
+    reports = tmp_path / "a" / "reports"
+    words = ("--data", chips, "--report", reports, "--model", "absent.safetensors")
+    with pytest.raises(ModelError):
+        run(*words)
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

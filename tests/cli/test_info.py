@@ -60,7 +60,8 @@ def test_a_model_that_cannot_run_says_why(run: Run, tmp_path: Path) -> None:
     result = run("s.tif")
     assert result.exit_code == 0, result.output
     words = " ".join(result.stdout.split())
-    assert "tiny no model 'tiny' needs the bands red, green, nir;" in words
+    assert "tiny no see below" in words
+    assert "model 'tiny' needs the bands red, green, nir;" in words
     assert "unnamed band 3 'strange'" in words
 
 

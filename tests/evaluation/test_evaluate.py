@@ -577,7 +577,7 @@ class TestFiles:
         place = tmp_path / "reports"
         with pytest.raises(OutputError, match=r"reports: .*No space left"):
             write_evaluation(found, place)
-        assert not list(place.iterdir())
+        assert not place.exists()
 
     def test_a_page_comes_into_place_with_the_rest(self, found: Any, tmp_path: Path) -> None:
         def draw(path: Path) -> None:
@@ -657,8 +657,9 @@ class TestStreaming:
     def test_peak_memory_does_not_grow_with_height(
         self, folder: Folder, tmp_path: Path, kind: str
     ) -> None:
-        peaks = []
-        for height in (6144, 6144, 24576):  # the first also loads libraries
+        peaks: dict[int, list[int]] = {6144: [], 24576: []}
+        # The first also loads libraries; the readers of the others are ahead by more or less.
+        for height in (6144, 6144, 6144, 24576, 24576, 24576):
             if not (data := tmp_path / f"tall{height}").exists():
                 self.tall(folder, height)
             options: dict[str, Any] = {"model": identity_model()}
@@ -669,6 +670,7 @@ class TestStreaming:
                 options = {"masks": masks, "mapping": "0=clear,1=cloud"}
             tracemalloc.start()
             evaluate(data=[data], split="all", **options)
-            peaks.append(tracemalloc.get_traced_memory()[1])
+            peaks[height].append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-        assert peaks[2] < 1.2 * peaks[1]
+        low, high = peaks.values()
+        assert min(high) < 1.2 * min(low[1:])

@@ -18,7 +18,7 @@ import pytest
 
 from geomask import open_mask
 from geomask.qgis import process
-from geomask.qgis.__main__ import PARTS, PLUGIN, main, pack
+from geomask.qgis.__main__ import PARTS, PLUGIN, pack
 from geomask.version import __version__
 from tests.conftest import random_dn, write_scene
 from tests.qgis.conftest import Run, Window
@@ -55,13 +55,12 @@ class TestZip:
         assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
 
     def test_it_is_replaced_only_when_told(self, tmp_path: Path) -> None:
-        from click.testing import CliRunner
-
         (tmp_path / "p.zip").write_text("old")
-        refused = CliRunner().invoke(main, [str(tmp_path / "p.zip")])
-        assert refused.exit_code == 1
-        assert "p.zip: exists; give --overwrite" in refused.output
-        assert CliRunner().invoke(main, [str(tmp_path / "p.zip"), "--overwrite"]).exit_code == 0
+        command = [sys.executable, "-m", "geomask.qgis", str(tmp_path / "p.zip")]
+        refused = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert refused.returncode == 1
+        assert "p.zip: exists; give --overwrite" in refused.stderr
+        assert subprocess.run([*command, "--overwrite"], check=False).returncode == 0
 
     def test_it_says_the_packages_version(self) -> None:
         assert f"\nversion={__version__}\n" in (SOURCE / "metadata.txt").read_text()

@@ -271,7 +271,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @settings(
-    max_examples=150,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -407,3 +407,26 @@ def test_every_window_of_a_zip_can_be_asked_for_from_threads(safe: Safe, tmp_pat
         task: Callable[[Window], object] = lambda window: scene.read(window, RGN)[0]  # noqa: E731
         for window, part in zip(windows, pool.map(task, windows), strict=True):
             np.testing.assert_array_equal(part, expected[:, *window.toslices()])
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_band_that_is_not_what_the_zip_says_is_noticed(
+    safe: Safe, tmp_path: Path, method: int
+) -> None:
+    """GDAL does not look at a zip's checksums; lossless JPEG 2000 has none."""
+    path = zip_folder(safe.root, tmp_path / "p.zip", method=method)
+    with zipfile.ZipFile(path) as archive:
+        name = str(safe.image("B04").relative_to(safe.root.parent))
+        entry = archive.getinfo(name)
+    data = bytearray(path.read_bytes())
+    # The last byte of the image, or of what it was packed to, but for its end's marker.
+    start = entry.header_offset + 30 + len(name.encode()) + entry.compress_size
+    data[start - 6] ^= 1
+    path.write_bytes(data)
+    with (
+        open_scene(path) as scene,
+        pytest.raises(SceneError, match=r"p\.zip: its .*B04\.jp2 is damaged"),
+    ):
+        scene.read(Window(0, 0, 36, 36), ("red",))
+    with open_scene(path) as scene:
+        scene.read(Window(0, 0, 36, 36), ("green",))

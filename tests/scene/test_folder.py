@@ -304,7 +304,7 @@ def test_a_vrt_is_not_looked_at_whatever_it_is_called(tmp_path: Path) -> None:
     (folder / "x_B03.vrt").write_text(text)
     assert set(sources(folder)) == {"red"}
     (folder / "x_B03.tif").write_text(text)
-    with pytest.raises(SceneError, match=r"x_B03\.tif: is a VRT file"):
+    with pytest.raises(SceneError, match=r"x_B03\.tif: is not a raster that GDAL can open as"):
         opened(folder)
 
 

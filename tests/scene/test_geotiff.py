@@ -310,6 +310,21 @@ def test_wrong_band_numbers_are_refused(
         open_scene(scene_file, bands=bands)
 
 
+def test_names_that_contradict_the_file_s_own_are_told(scene_file: Path) -> None:
+    told = r"band 2 calls itself green and is taken as red, band 1 calls itself red and is taken as"
+    with pytest.warns(GeomaskWarning, match=told):
+        open_scene(scene_file, bands={"red": 2, "green": 1, "nir": 3}).close()
+    open_scene(scene_file, bands={"B04": 1, "nir": 3}).close()
+
+
+def test_without_a_named_band_nothing_is_said_of_nodata(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "s.tif", random_dn(8, 8), bands=(None,) * 3, nodata=7)
+    with open_scene(path) as scene:
+        assert scene.provenance.nodata == "not known until bands are named"
+    with open_scene(path, bands={"red": 1}) as scene:
+        assert scene.provenance.nodata == "7, stated by the file"
+
+
 def test_two_bands_of_one_name_are_refused(tmp_path: Path) -> None:
     path = write_scene(tmp_path / "a.tif", random_dn(4, 4), bands=("red", "B04", "nir"))
     with pytest.raises(BandError, match="more than one band is called red"):

@@ -717,7 +717,7 @@ JUNK = st.one_of(
 
 
 @settings(
-    max_examples=150,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -812,7 +812,7 @@ def test_a_band_that_is_another_kind_of_raster_is_refused(l1c: Safe, kind: str) 
             f'band="1"><SimpleSource><SourceFilename>{other}</SourceFilename>'
             "<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"
         )
-        match = r"_B04\.jp2: is a VRT file"
+        match = r"_B04\.jp2: is not a raster that GDAL can open as GeoTIFF"
     elif kind == "png":
         with rasterio.open(l1c.image("TCI")) as source, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -820,7 +820,7 @@ def test_a_band_that_is_another_kind_of_raster_is_refused(l1c: Safe, kind: str) 
                 file, "w", driver="PNG", width=36, height=36, count=1, dtype="uint8"
             ) as target:
                 target.write(source.read(1), 1)
-        match = r"_B04\.jp2: is a PNG file"
+        match = r"_B04\.jp2: is not a raster that GDAL can open as GeoTIFF"
     else:
         shutil.copy(l1c.image("TCI"), file)
         match = r"_B04\.jp2: has 3 bands"

@@ -26,6 +26,7 @@ from geomask.scene.scene import Scene
 from geomask.scene.stac import fetch, open_stac
 from geomask.scene.stated import Stated
 from tests.conftest import write_scene
+from tests.fuzz.mutations import places
 
 Json = dict[str, Any]
 
@@ -966,15 +967,6 @@ def test_an_asset_that_is_gone_is_named(server: Server) -> None:
 NO_OBJECTS = [None, True, False, 0, 1, -1, 10**400, 1.5, float("nan"), "", "a", "B04", "1.0.0"]
 OBJECTS = [[], [None], [[]], {}, {"a": None}, ["red"], [{"name": 5}], [{"scale": "a"}], [{}, {}]]
 JUNK = st.sampled_from([*NO_OBJECTS, *OBJECTS, "\ud800", "\0"])
-
-
-def places(value: object, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The way to every value within JSON, itself left out."""
-    if way:
-        yield way
-    if isinstance(value, dict | list):
-        for key in value if isinstance(value, dict) else range(len(value)):
-            yield from places(value[key], (*way, key))
 
 
 def put(value: Any, way: tuple[Any, ...], junk: object) -> None:

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import rasterio
 from affine import Affine
 
 with warnings.catch_warnings():  # of pydantic's, about pytortilla's own models
     warnings.simplefilter("ignore")
-    import tacotoolbox
+    tacotoolbox = pytest.importorskip("tacotoolbox", reason="no tacotoolbox (geomask[taco])")
+    pytest.importorskip("pytortilla", reason="no pytortilla (geomask[dev])")
     from pytortilla.create.main import create_a_tortilla
     from pytortilla.datamodel import Sample as upstream_sample  # noqa: N813
     from tacotoolbox.datamodel import Sample, Taco, Tortilla

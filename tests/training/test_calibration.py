@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from torch import nn
 
 from geomask.errors import RecipeError
 from geomask.network import PlainUNet
-from geomask.training.calibration import fit_shift, fit_temperature, shift_logits
-from geomask.training.chips import read_manifest
+from geomask.training.calibration import CLOUD_FREE, fit_shift, fit_temperature, shift_logits
+from geomask.training.chips import read_labels, read_manifest
 from geomask.training.recipe import load_recipe
 
 
@@ -53,6 +54,21 @@ def test_what_a_class_lacks_is_found(chip_folder, write_raster, missing: float) 
     recipe = load_recipe("cloud-rgb", ["data.resize=64", 'trainer.shift=["cloud"]'])
     found = fit_shift(lambda image: logits, recipe, read_manifest(folder))
     assert found == {"cloud": pytest.approx(missing, abs=0.15)}
+
+
+def test_cloud_free_chips_make_cloud_rarer(chip_folder, write_raster, tmp_path) -> None:
+    """As labelled chips of which `CLOUD_FREE` in one are clear altogether would."""
+    folder = chip_folder(count=2)
+    logits = draw_labels(folder, write_raster, np.random.default_rng(0))
+    recipe = load_recipe("cloud-rgb", ["data.resize=64", 'trainer.shift=["cloud"]'])
+    labelled = read_manifest(folder)
+    free = [replace(chip, mask=None) for chip in labelled]
+    found = fit_shift(lambda image: logits, recipe, labelled, free)["cloud"]
+    odds = torch.softmax(logits + torch.tensor([0, found])[:, None, None], dim=1)[0, 1].mean()
+    cloud = np.mean([read_labels(chip) == 1 for chip in labelled])
+    # At the best shift, the mean probability is the share (the derivative of the likelihood is 0).
+    assert float(odds) == pytest.approx(cloud / (1 + CLOUD_FREE), abs=0.005)
+    assert fit_shift(lambda image: logits, recipe, [], free) == {}
 
 
 def test_only_what_the_recipe_names_is_shifted(chip_folder) -> None:

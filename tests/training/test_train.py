@@ -321,6 +321,43 @@ def test_a_tiny_network_learns_four_chips(chip_folder, tmp_path) -> None:
     assert min(scores["iou"].values()) > 0.95, scores
 
 
+def test_training_starts_from_a_model(chip_folder, tmp_path) -> None:
+    """A step of no size leaves it as it was, to what float16 in a file can tell."""
+    first = run(tiny("trainer.shift=[]"), chip_folder(), tmp_path / "first.safetensors")
+    start = f"network.start_from={first.model}"
+    still = tiny(start, "trainer.shift=[]", "optimizer.lr=1e-12", "trainer.seed=7")
+    second = run(still, chip_folder("again"), tmp_path / "second.safetensors")
+    before, after = (
+        dict(load_model(each.model).network.named_parameters()) for each in (first, second)
+    )
+    assert all(torch.allclose(before[name], after[name], atol=1e-4) for name in before)
+    other = run(tiny("trainer.seed=7"), chip_folder("more"), tmp_path / "other.safetensors")
+    apart = dict(load_model(other.model).network.named_parameters())
+    assert not all(torch.allclose(before[name], apart[name], atol=1e-4) for name in before)
+    assert second.card.provenance["recipe"]["network"]["start_from"] == str(first.model)
+
+
+def test_some_of_the_start_stays(chip_folder, tmp_path) -> None:
+    """A quarter of the way back to the start, from where the same training ends without it."""
+    first = run(tiny("trainer.shift=[]"), chip_folder(), tmp_path / "first.safetensors")
+    options = (f"network.start_from={first.model}", "trainer.shift=[]", "optimizer.lr=5e-2")
+    folder = chip_folder("again")
+    far = run(tiny(*options), folder, tmp_path / "far.safetensors")
+    mixed = run(tiny(*options, "network.start_share=0.25"), folder, tmp_path / "mix.safetensors")
+    start, end, mean = (
+        dict(load_model(each.model).network.named_parameters()) for each in (first, far, mixed)
+    )
+    assert any((start[name] - end[name]).abs().max() > 0.02 for name in start)
+    for name, value in mean.items():
+        assert torch.allclose(value, 0.25 * start[name] + 0.75 * end[name], atol=5e-4)
+
+
+def test_a_model_of_another_kind_is_no_start(chip_folder, tmp_path) -> None:
+    recipe = tiny("network.start_from=default")
+    with pytest.raises(RecipeError, match="start_from default: another network than"):
+        run(recipe, chip_folder(), tmp_path / "m.safetensors")
+
+
 def test_what_the_device_lacks_is_refused(chip_folder, tmp_path) -> None:
     out = tmp_path / "m.safetensors"
     with pytest.raises(RecipeError, match=r"precision fp16 needs a CUDA GPU, and .* cpu"):

@@ -163,7 +163,9 @@ def test_no_format_warns_when_it_is_opened(
         with fiona.open(out) as found:
             assert len(list(found)) == 2
         assert len(geopandas.read_file(out)) == 2
-    assert not [str(warning.message) for warning in recwarn]
+    texts = [str(warning.message) for warning in recwarn]
+    # pyproj's own, with NumPy before 2.4.
+    assert not [text for text in texts if not text.startswith("Conversion of an array")]
 
 
 @pytest.mark.parametrize("suffix", [".geojson", ".parquet"])

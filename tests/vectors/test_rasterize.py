@@ -8,6 +8,7 @@ from typing import Any
 
 import geopandas
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import rasterio
 import shapely
@@ -19,7 +20,8 @@ from hypothesis.extra import numpy as hnp
 from geomask.classes import ClassTable, MaskClass
 from geomask.errors import MaskError, OptionError, OutputError
 from geomask.mask import mask_layout, open_mask
-from geomask.raster import RasterWriter, grid_of
+from geomask.raster import grid_of
+from geomask.raster_writer import RasterWriter
 from geomask.scene import open_scene
 from geomask.vectors import rasterize as module
 from geomask.vectors.rasterize import rasterize_polygons
@@ -90,7 +92,7 @@ def test_large_edges_come_back_from_another_map(tmp_path: Path, suffix: str) -> 
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-@pytest.mark.parametrize("connectivity", [4, 8])
+@pytest.mark.parametrize("connectivity", [4, pytest.param(8, marks=pytest.mark.slow)])
 def test_real_masks_come_back_to_the_bit(tmp_path: Path, data: Path, connectivity: int) -> None:
     masks = sorted((data / "labelled").glob("*_mask.tif"))
     if not masks:
@@ -305,3 +307,29 @@ def test_refuses_what_makes_no_mask(mask: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is an input"):
         rasterize_polygons(drawn, mask, mask, overwrite=True)
     assert not new.exists()
+
+
+def test_a_damaged_crs_is_one_of_our_errors(tmp_path: Path) -> None:
+    mask = write_mask(tmp_path / "mask.tif", np.eye(20, dtype=np.uint8))
+    vectorize_mask(mask, tmp_path / "c.parquet")
+    table = pq.read_table(tmp_path / "c.parquet")
+    about = {
+        k: v.replace(b'"conversion"', b'"bonversion"') for k, v in table.schema.metadata.items()
+    }
+    assert about != table.schema.metadata
+    pq.write_table(table.replace_schema_metadata(about), tmp_path / "c.parquet")
+    with pytest.raises(MaskError, match="its CRS is damaged"):
+        rasterize_polygons(tmp_path / "c.parquet", tmp_path / "back.tif", mask)
+    assert not (tmp_path / "back.tif").exists()
+
+
+@pytest.mark.parametrize("byte", [100, 103, 107])
+def test_an_index_that_does_not_fit_its_shapefile_is_refused(tmp_path: Path, byte: int) -> None:
+    """GDAL would find no polygon where it says that they are, and all would be clear."""
+    mask = write_mask(tmp_path / "mask.tif", np.eye(20, dtype=np.uint8))
+    vectorize_mask(mask, tmp_path / "c.shp")
+    data = bytearray((tmp_path / "c.shx").read_bytes())
+    data[byte] ^= 0x40
+    (tmp_path / "c.shx").write_bytes(data)
+    with pytest.raises(MaskError, match=r"c\.shx: does not say where the polygons of c\.shp are"):
+        rasterize_polygons(tmp_path / "c.shp", tmp_path / "back.tif", mask)

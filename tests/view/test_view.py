@@ -16,11 +16,11 @@ from rasterio.windows import Window
 
 from geomask import write_view
 from geomask.classes import DEFAULT_CLASSES, ClassTable, MaskClass
-from geomask.errors import MaskError, OptionError, OutputError
+from geomask.errors import BandError, MaskError, OptionError, OutputError
 from geomask.grid import Grid
 from geomask.look import Look, look
 from geomask.mask import mask_layout
-from geomask.raster import RasterWriter
+from geomask.raster_writer import RasterWriter
 from geomask.scene import open_scene
 from geomask.view import view_html
 from tests.conftest import TRANSFORM, UTM, random_dn, write_scene
@@ -289,3 +289,11 @@ class TestBrowser:
         assert page.get_by_role("checkbox").count() == 3
         assert page.get_by_role("group", name="Classes").count() == 1
         assert page.evaluate("[...document.images].every(i => i.alt && i.naturalWidth)")
+
+
+def test_a_scene_without_named_bands_says_what_to_do(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "s.tif", random_dn(HEIGHT, WIDTH), bands=(None,) * 3)
+    mask = write_mask(tmp_path / "m.tif", blocks())
+    with pytest.raises(BandError, match="name them by number, for example"):
+        write_view(scene, mask, tmp_path / "v.html")
+    assert not (tmp_path / "v.html").exists()

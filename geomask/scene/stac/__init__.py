@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from typing import Any
-from urllib.parse import urlsplit
 
-from geomask.errors import BandError, SceneError
+from geomask.errors import BandError, SceneError, shown
 from geomask.scene.acquisition import Acquisition
 from geomask.scene.assemble import assemble, choose_bands
 from geomask.scene.scene import Scene
 from geomask.scene.stac.bands import ItemBand, find_bands, sensor_of
+from geomask.scene.stac.fetch import split_address
 from geomask.scene.stac.item import Item, read_item
 from geomask.scene.stac.radiometry import item_nodata, item_radiometry
 from geomask.scene.stac.sentinel2 import baseline_of
@@ -69,7 +69,7 @@ def _open(item: Item, told: ItemBand) -> Stored:
         return open_band(place, told.common, told.name, told.index)
     except SceneError as error:
         # Without the query, which may hold a signature that opens the file to anybody.
-        reason = str(error).replace(place, place.partition("?")[0])
+        reason = str(error).replace(shown(place), place.partition("?")[0])
         # open_raster has a cause; what open_band finds wrong with a file that opened has none.
         advice = "" if error.__cause__ is None else _advice(place)
         raise item.wrong(told.asset, reason + advice) from error
@@ -77,7 +77,9 @@ def _open(item: Item, told: ItemBand) -> Stored:
 
 def _advice(place: str) -> str:
     """What to do about an address that does not open."""
-    parts = urlsplit(place)
+    parts = split_address(place)
+    if parts is None:
+        return ""
     if (parts.hostname or "").endswith(".blob.core.windows.net"):
         if "sig=" in parts.query:
             return "; its signature may have expired: sign the item again"
