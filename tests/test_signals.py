@@ -1,13 +1,33 @@
-"""Signals wait while outputs come into place, and come after it."""
+"""Signals wait during imports and while outputs come into place, and come after it."""
 
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from geomask.signals import undisturbed
+
+ROOT = Path(__file__).parents[1]
+
+IMPORTS = """
+import signal
+from geomask import signals
+
+signal.signal(signal.{number}, signals.end_run)
+
+try:
+    import slow
+    assert slow.done
+    print("imported", flush=True)
+    signal.pause()
+finally:
+    print("cleaned up", signals.ended_by())
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -48,3 +68,33 @@ def test_in_another_thread_nothing_is_changed() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_comes_after_an_import(number: str, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        f"import signal\nsignal.raise_signal(signal.{number})\nimport inner\ndone = True\n"
+    )
+    (tmp_path / "inner.py").write_text("import time\ntime.sleep(0.2)\n")
+    ended = run_python(IMPORTS.format(number=number), tmp_path)
+    assert ended.stdout == f"imported\ncleaned up {signal.Signals[number].value}\n"
+    assert ended.returncode == (-2 if number == "SIGINT" else 128 + signal.Signals[number])
+
+
+def test_a_run_that_an_import_began_can_be_ended(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "import os\nfrom geomask import cli\n"
+        "cli.share_freed_memory = lambda: os.kill(os.getpid(), 15)\ncli.main()\n"
+    )
+    assert run_python("import script", tmp_path).returncode == 143
+
+
+def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": f"{ROOT}:{folder}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )

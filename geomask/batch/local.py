@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from geomask.batch.record import Record
 from geomask.batch.task import LIVES, Task, Work
 from geomask.errors import BatchError, GeomaskError
 from geomask.memory import share_freed_memory
+from geomask.signals import end_run
 
 PATIENCE = 30.0
 """Seconds that a worker has to clean up when it is told to end, before it is killed."""
@@ -178,9 +178,12 @@ def _serve(connection: Connection, data: bytes, device: str, cores: int) -> None
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    """Leave through every `finally`, once."""
-    signal.signal(number, signal.SIG_IGN)
-    sys.exit(128 + number)
+    """As `end_run`, once."""
+    try:
+        end_run(number, frame)
+    except SystemExit:
+        signal.signal(number, signal.SIG_IGN)
+        raise
 
 
 def _follow_parent() -> None:

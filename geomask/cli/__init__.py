@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import sys
-import threading
 import warnings
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import click
 
 from geomask.errors import GeomaskError, GeomaskWarning
 from geomask.memory import share_freed_memory
+from geomask.signals import end_run, ended_by, send_again
 from geomask.version import __version__
 
 COMMANDS = (
@@ -33,14 +32,6 @@ COMMANDS = (
 )
 DEBUG = "geomask.debug"
 """Key of the context's `meta` that `--debug` sets."""
-
-
-AGAIN = 0.05
-"""Seconds after which a signal comes again that came where Python can raise nothing."""
-
-
-_STOPPED: list[int] = []
-"""Signals that were to end this process."""
 
 
 class _Verbs(click.Group):
@@ -72,8 +63,8 @@ class _Verbs(click.Group):
         except Exception as error:
             if ctx.meta.get(DEBUG):
                 raise
-            if _STOPPED:  # and some library made an error of its own of that
-                sys.exit(128 + _STOPPED[0])
+            if number := ended_by():  # and some library made an error of its own of that
+                sys.exit(128 + number)
             if not isinstance(error, GeomaskError):
                 raise
             raise click.ClickException(str(error)) from error
@@ -101,9 +92,9 @@ def main() -> None:
     sys.unraisablehook = _show_unraisable
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # as it is under nohup
-            signal.signal(number, _terminate)
+            signal.signal(number, end_run)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGINT, end_run)
     share_freed_memory()
     cli()
 
@@ -136,20 +127,6 @@ def _show_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         code = error.code if isinstance(error, SystemExit) else None
         number = code - 128 if isinstance(code, int) and code > 128 else signal.SIGINT
-        again = threading.Timer(AGAIN, os.kill, (os.getpid(), number))
-        again.daemon = True
-        again.start()
+        send_again(number)
     elif "--debug" in sys.argv:
         sys.__unraisablehook__(unraisable)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    """Leave through every `finally`, as Ctrl-C does; 128 + signal is the shell's convention."""
-    _STOPPED.append(number)
-    sys.exit(128 + number)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """What Python does on Ctrl-C, remembered."""
-    _STOPPED.append(number)
-    raise KeyboardInterrupt
