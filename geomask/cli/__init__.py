@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 import warnings
@@ -95,6 +96,10 @@ def main() -> None:
             signal.signal(number, end_run)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, end_run)
+    if not {"--debug", "CPL_DEBUG"} & {*sys.argv, *os.environ}:
+        # What GDAL says in threads that rasterio does not listen to, and would go to the terminal;
+        # its errors are raised all the same.
+        os.environ.setdefault("CPL_LOG", os.devnull)
     share_freed_memory()
     cli()
 

@@ -138,3 +138,25 @@ def test_torch_is_not_imported(scene_file: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "default" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_gdal_says_nothing_of_tags_that_disagree(tmp_path: Path) -> None:
+    scene = tmp_path / "scene.tif"
+    names = ("blue", "green", "red", "nir")
+    write_scene(scene, random_dn(40, 40, bands=4), bands=names, photometric="RGB", alpha="NO")
+    data = bytearray(scene.read_bytes())
+    directory = int.from_bytes(data[4:8], "little")
+    tags = range(directory + 2, directory + 2 + 12 * data[directory], 12)
+    (extra,) = (at for at in tags if int.from_bytes(data[at : at + 2], "little") == 338)
+    data[extra] -= 1  # no ExtraSamples any more, for four bands in a picture of three colours
+    scene.write_bytes(data)
+    code = "from geomask.cli import main; main()"
+
+    def said(*options: str) -> str:
+        words = [sys.executable, "-c", code, "info", str(scene), *options]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0
+        return done.stderr
+
+    assert said() == ""
+    assert "TIFFReadDirectory" in said("--debug")
