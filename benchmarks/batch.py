@@ -65,7 +65,7 @@ def loop(scenes: list[Path], out: Path, model: str) -> tuple[float, float]:
     out.mkdir()
     started, inside = time.perf_counter(), 0.0
     for scene in scenes:
-        command = [sys.executable, "-m", "geomask.cli", "predict", str(scene), "--json"]
+        command = [sys.executable, "-m", "geomask", "predict", str(scene), "--json"]
         command += ["--model", model, "--out", str(out / scene.name)]
         command += ["--shp", str(out / f"{scene.stem}.shp")]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -77,7 +77,7 @@ def loop(scenes: list[Path], out: Path, model: str) -> tuple[float, float]:
 
 def batch(folder: Path, out: Path, model: str, options: list[str]) -> None:
     """A row for a batch."""
-    command = [sys.executable, "-m", "geomask.cli", "batch", str(folder), "--out-dir", str(out)]
+    command = [sys.executable, "-m", "geomask", "batch", str(folder), "--out-dir", str(out)]
     command += ["--shp", "--model", model, "--quiet", *options]
     started = time.time()
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)

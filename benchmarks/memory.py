@@ -21,7 +21,7 @@ from benchmarks.scenes import write_scene
 
 def predict(scene: Path, folder: Path, model: str, shp: bool) -> dict[str, float]:
     """Run the command on a scene; its own report of seconds and peak bytes."""
-    command = [sys.executable, "-m", "geomask.cli", "predict", str(scene), "--json", "--overwrite"]
+    command = [sys.executable, "-m", "geomask", "predict", str(scene), "--json", "--overwrite"]
     command += ["--model", model, "--out", str(folder / "mask.tif")]
     if shp:
         command += ["--shp", str(folder / "clouds.shp")]

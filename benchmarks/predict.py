@@ -70,7 +70,7 @@ def bare(model: str, pixels: int) -> tuple[float, int]:
 
 def predict(scene: Path, model: str, folder: Path) -> tuple[dict[str, Any], float]:
     """The command's report, and the wall time of its process; polygons are written too."""
-    command = [sys.executable, "-m", "geomask.cli", "predict", str(scene), "--json", "--overwrite"]
+    command = [sys.executable, "-m", "geomask", "predict", str(scene), "--json", "--overwrite"]
     command += ["--model", model, "--out", str(folder / "mask.tif")]
     command += ["--shp", str(folder / "clouds.shp")]
     if scene.is_dir():

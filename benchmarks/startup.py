@@ -26,9 +26,9 @@ with open_scene("examples/scene.tif") as scene:
 
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
-    "geomask --help": ["-m", "geomask.cli", "--help"],
-    "geomask models": ["-m", "geomask.cli", "models"],
-    "geomask info": ["-m", "geomask.cli", "info", "examples/scene.tif"],
+    "geomask --help": ["-m", "geomask", "--help"],
+    "geomask models": ["-m", "geomask", "models"],
+    "geomask info": ["-m", "geomask", "info", "examples/scene.tif"],
     "import torch": ["-c", "import torch"],
     "import smp": ["-c", "import segmentation_models_pytorch"],
     "first patch": ["-c", FIRST_PATCH],

@@ -117,7 +117,7 @@ def geomask(*arguments: str | Path) -> None:
     # A network this small gains nothing from threads, and loses much where the machine is busy.
     threads = {"OMP_NUM_THREADS": "1"}
     subprocess.run(
-        [sys.executable, "-m", "geomask.cli", *words], check=True, env={**threads, **os.environ}
+        [sys.executable, "-m", "geomask", *words], check=True, env={**threads, **os.environ}
     )
 
 

@@ -1,6 +1,5 @@
-"""`python -m geomask`, the same as `geomask`."""
+"""`python -m geomask`, for where the console script is not on the path."""
 
 from geomask.cli import main
 
-if __name__ == "__main__":
-    main()
+main()

@@ -88,7 +88,7 @@ def test_a_cluster_without_room_is_told(cluster: Any, tmp_path: Path) -> None:
 
 
 def command(tmp_path: Path, model_file: Path) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "geomask.cli", "batch", str(tmp_path / "in"), "--shp"]
+    words = [sys.executable, "-m", "geomask", "batch", str(tmp_path / "in"), "--shp"]
     words += ["--out-dir", str(tmp_path / "ray"), "--model", str(model_file)]
     words += ["--engine", "ray", "--workers", "2", "--cores", "1"]
     return subprocess.Popen(

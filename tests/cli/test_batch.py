@@ -146,7 +146,7 @@ def test_an_interrupt_leaves_what_a_rerun_completes(
 ) -> None:
     for index in range(4):
         write_scene(tmp_path / f"s{index}.tif", random_dn(1000, 1000, seed=index))
-    command = [sys.executable, "-m", "geomask.cli", "batch", "s*.tif", "--out-dir", "out"]
+    command = [sys.executable, "-m", "geomask", "batch", "s*.tif", "--out-dir", "out"]
     command += ["--model", str(model_file), "--patch", "128", "--workers", str(workers)]
     process = subprocess.Popen(
         command,

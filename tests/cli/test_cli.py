@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from geomask.cli import cli
 from tests.conftest import random_dn, read, write_scene
 
-COMMAND = [sys.executable, "-m", "geomask.cli"]
+COMMAND = [sys.executable, "-m", "geomask"]
 Run = Callable[..., Result]
 
 
@@ -43,7 +43,7 @@ def hidden(folder: Path) -> list[Path]:
 def test_help_imports_nothing_heavy() -> None:
     """What importtime shows: no torch, rasterio, rich, numpy or pydantic on the way to --help."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "geomask.cli", "--help"],
+        [sys.executable, "-X", "importtime", "-m", "geomask", "--help"],
         capture_output=True,
         text=True,
         check=True,

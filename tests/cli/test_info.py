@@ -93,7 +93,7 @@ def test_a_doubt_is_a_warning_and_no_error(tmp_path: Path) -> None:
     values[:, :10] = 1000
     write_scene(tmp_path / "s.tif", values, bands=("blue", "green", "red"))
     done = subprocess.run(
-        [sys.executable, "-m", "geomask.cli", "info", "s.tif", "--json"],
+        [sys.executable, "-m", "geomask", "info", "s.tif", "--json"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

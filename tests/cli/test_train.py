@@ -68,7 +68,7 @@ def test_recipes_are_listed_shown_and_copied(tmp_path) -> None:
 
 
 def two_processes(
-    folder, out, *overrides: str, program=("-m", "geomask.cli")
+    folder, out, *overrides: str, program=("-m", "geomask")
 ) -> subprocess.CompletedProcess[str]:
     """`geomask train` on two CPU processes, as a user starts it. program: what is run instead."""
     with socket.socket() as free:

@@ -127,7 +127,7 @@ def test_a_scene_that_is_told_of_moves_no_cursor(tmp_path: Path) -> None:
 
 def test_warnings_and_errors_do_not_either(tmp_path: Path) -> None:
     name = tmp_path / "a\x1b[2Jb.tif"
-    command = [sys.executable, "-m", "geomask.cli", "info", str(name)]
+    command = [sys.executable, "-m", "geomask", "info", str(name)]
     absent = subprocess.run(command, capture_output=True, check=False)
     assert absent.returncode == 1
     write_scene(name, random_dn(4, 4, bands=1), bands=("red",), crs=None)

@@ -1,5 +1,0 @@
-"""`python -m geomask.cli`, for where the console script is not on the path."""
-
-from geomask.cli import main
-
-main()
