@@ -11,8 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from geomask.errors import ModelError
 
-SLACK = 4 * 2**20
-"""Numbers beside the weights: what layers are initialised with, and buffers that no file holds."""
+SLACK = 2**28
+"""Numbers beside the weights: what layers are initialised with, buffers that no file holds, and
+what some encoders throw away again, such as the 120 million of VGG's classifier."""
 
 
 class Allowance(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -48,8 +48,8 @@ class Normalisation(_Record):
     def _check(self) -> Self:
         if not SMALLEST <= self.clip[1] - self.clip[0] <= LARGEST:
             raise ValueError(f"clip {self.clip} is not (low, high)")
-        if len(self.mean) != len(self.std) or any(value <= 0 for value in self.std):
-            raise ValueError("mean and std are one number per band, std above 0")
+        if len(self.mean) != len(self.std):
+            raise ValueError("mean and std are one number per band")
         if any(abs(value) > LARGEST for value in (*self.mean, *self.std, *self.clip)):
             raise ValueError(f"mean, std or clip is beyond {LARGEST:g}")
         if any(value < SMALLEST for value in self.std):

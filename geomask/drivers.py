@@ -6,6 +6,7 @@ which server to ask, which other file to open, which code to run.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -85,15 +86,32 @@ def is_local(path: str) -> bool:
     return "://" not in path and not path.startswith(("/vsi", "<"))
 
 
-def check_vrt(path: str, depth: int = 0) -> None:
+def check_vrt(path: str) -> None:
     """Where a local file is a VRT, look through what it names before GDAL opens any of it.
 
     Files and addresses are left to it: that is what a VRT is for. Raises VrtError for code, for
     sources that are XML or a service, and for a VRT that is elsewhere.
     """
+    _levels(path, 0, {})
+
+
+def _levels(path: str, depth: int, known: dict[str, int]) -> int:
+    """How many levels of VRTs a file is, itself included; as `check_vrt`.
+
+    known: of files by where they are, however they are called: each is looked through once.
+    """
+    place = os.path.realpath(path)
+    if place not in known:
+        known[place] = _look_through(path, depth, known)
+    if depth + known[place] > MAX_DEPTH + 1:
+        raise VrtError("is a VRT that is nested too deep")
+    return known[place]
+
+
+def _look_through(path: str, depth: int, known: dict[str, int]) -> int:
     data = _read_vrt(path)
     if data is None:
-        return
+        return 0
     if depth > MAX_DEPTH or len(data) > MAX_VRT:
         raise VrtError("is a VRT that is too large or nested too deep")
     try:
@@ -102,8 +120,8 @@ def check_vrt(path: str, depth: int = 0) -> None:
         raise VrtError(f"is a VRT that declares entities or is damaged ({error})") from error
     if any(next(root.iterfind(f".//{tag}"), None) is not None for tag in _CODE):
         raise VrtError("is a VRT with code in it, which is never run")
-    for source in dict.fromkeys(_sources(root, Path(path).parent)):
-        _check_source(source, depth)
+    sources = dict.fromkeys(_sources(root, Path(path).parent))
+    return 1 + max((_check_source(source, depth, known) for source in sources), default=0)
 
 
 def _read_vrt(path: str) -> bytes | None:
@@ -125,20 +143,22 @@ def _sources(root: Element, folder: Path) -> Iterator[str]:
             yield str(folder / name) if relative and is_local(name) else name
 
 
-def _check_source(source: str, depth: int) -> None:
+def _check_source(source: str, depth: int, known: dict[str, int]) -> int:
+    """How many levels of VRTs it is."""
     if source.startswith("<"):
         raise VrtError("is a VRT with XML in the place of a source, which is not opened")
     if not is_local(source):
         if source.partition("?")[0].lower().endswith((".vrt", ".xml")):
             raise VrtError(f"is a VRT that names {source}, which may name anything; not opened")
-        return
+        return 0
     if not Path(source).exists():
         kind = source.partition(":")[0].upper()
         if kind in REACHING or kind == VRT:
             raise VrtError(f"is a VRT that names {source}, a service; not opened")
-        return
-    check_vrt(source, depth + 1)
+        return 0
+    levels = _levels(source, depth + 1, known)
     try:
         open_with(source, _registered()).close()
     except RasterioError as error:
         raise VrtError(f"is a VRT that names {source}, which is no raster ({error})") from error
+    return levels

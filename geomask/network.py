@@ -22,6 +22,12 @@ PLAIN_UNET = "plain-unet"
 HUB_SECONDS = 10.0
 """How long the hub that smp downloads weights from may take to answer."""
 
+_REFUSALS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What smp, timm and torch raise of options that they cannot build."""
+
 _WAY_OUT = "give --set network.encoder_weights=none, or a .safetensors file of them"
 
 
@@ -128,7 +134,7 @@ def build_network(
             f"network.encoder_weights {encoder_weights} of {encoder} cannot be downloaded "
             f"({type(error).__name__}); {_WAY_OUT}"
         ) from error
-    except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+    except _REFUSALS as error:
         raise ModelError(
             f"segmentation_models_pytorch cannot build {spec.architecture!r} with encoder "
             f"{spec.encoder!r}: {error}"

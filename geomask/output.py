@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +21,7 @@ from geomask.staging import LOCK, alone_in, claim, hidden, remove, sweep, target
 
 _PARTS = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj", ".idm", ".ind")
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def check_output(target: Path, *, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:
@@ -104,35 +105,29 @@ class Staged:
             path.write_text(text, "utf-8")
 
     def commit(self) -> None:
-        """Move what was written into place: parts first, the file that names them, its extras.
+        """As `commit_all`, of this file alone."""
+        commit_all([self])
 
-        Of two runs that do so at once the one waits for the other, and what is there is the last
-        one's. Raises OutputError.
-        """
-        with undisturbed():
-            self._move()
+    def _parts(self) -> list[Path]:
+        """What it is not whole without."""
+        kept = (self.path, self.folder / LOCK, *self._extras)
+        return [path for path in sorted(self.folder.iterdir()) if path not in kept]
+
+    def _make_ready(self) -> None:
+        """All that may fail or take long before the first rename."""
+        _check_closed(self.target, self._place)
+        for path in (*self._parts(), self.path, *self._extras):
+            _sync(path)
 
     def _move(self) -> None:
-        place = self._place
-        kept = (self.path, self.folder / LOCK, *self._extras)
-        try:
-            _check_closed(self.target, place)
-            parts = [path for path in sorted(self.folder.iterdir()) if path not in kept]
-            for path in (*parts, self.path, *self._extras):
-                _sync(path)
-            with alone_in(place.parent):
-                if parts:
-                    place.unlink(missing_ok=True)
-                for path in (*_companions(self.target, place), *_leftovers(self.target, place)):
-                    path.unlink(missing_ok=True)
-                for path in (*parts, self.path, *self._extras):
-                    path.replace(place.with_name(self._final(path.name)))
-        except OSError as error:
-            raise OutputError(
-                f"{self.target}: could not be moved into place: {_why(error)}"
-            ) from error
-        finally:
-            self.discard()
+        """Parts first, then the file that names them, then its extras."""
+        place, parts = self._place, self._parts()
+        if parts:
+            place.unlink(missing_ok=True)
+        for path in (*_companions(self.target, place), *_leftovers(self.target, place)):
+            path.unlink(missing_ok=True)
+        for path in (*parts, self.path, *self._extras):
+            path.replace(place.with_name(self._final(path.name)))
 
     def _final(self, name: str) -> str:
         """A file's name beside the one that a link names: a.tif.ovr and a.qml go by its name."""
@@ -157,6 +152,36 @@ class Staged:
         self.discard()
 
 
+def commit_all(outputs: Iterable[Staged]) -> None:
+    """Move what was written into place, all of it together: what can be found to stand in the way
+    is found before the first rename, and from there to the last a signal that ends the run waits.
+
+    Of two runs that do so in one folder the one waits for the other, and what is there is the last
+    one's. Nothing hidden remains of any of them, whether they came into place or not. Raises
+    OutputError.
+    """
+    staged = list(outputs)
+    try:
+        with ExitStack() as locks:
+            folders: dict[tuple[int, int], Staged] = {}
+            for item in staged:
+                with _moving(item):
+                    item._make_ready()
+                    found = item._place.parent.stat()
+                folders.setdefault((found.st_dev, found.st_ino), item)
+            for _, item in sorted(folders.items()):  # in an order that all runs have in common
+                with _moving(item):
+                    locks.enter_context(alone_in(item._place.parent))
+            with undisturbed():
+                for item in staged:
+                    with _moving(item):
+                        item._move()
+    finally:
+        with undisturbed():
+            for item in staged:
+                item.discard()
+
+
 @contextmanager
 def writing(path: str | Path, *also: type[Exception]) -> Iterator[None]:
     """What the system says while a file is written, as OutputError; and errors of the types in
@@ -166,7 +191,7 @@ def writing(path: str | Path, *also: type[Exception]) -> Iterator[None]:
         yield
     except errors as error:
         raise OutputError(
-            f"{target_of(path)}: could not be written: {_why(error)} (is the disk full?)"
+            f"{target_of(path)}: could not be written: {_why(error)}{_way_out(error)}"
         ) from error
 
 
@@ -191,6 +216,20 @@ def _refusals(target: Path) -> Iterator[None]:
         ) from error
     except RuntimeError as error:  # pathlib's, for links that go in a circle, until Python 3.13
         raise OutputError(f"{target}: is a link that leads nowhere; remove it") from error
+
+
+@contextmanager
+def _moving(item: Staged) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{item.target}: could not be moved into place: {_why(error)}") from error
+
+
+def _way_out(error: Exception) -> str:
+    """What to look at first. Libraries, and writes that were cut short, do not say."""
+    known = isinstance(error, OSError) and error.errno not in (None, *_FULL)
+    return "" if known else " (is the disk full?)"
 
 
 def _why(error: Exception) -> str:

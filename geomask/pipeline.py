@@ -29,6 +29,7 @@ from geomask.mask import (
     mask_layout,
     percent_layout,
 )
+from geomask.output import Staged
 from geomask.outputs import Outputs
 from geomask.raster_writer import RasterWriter
 from geomask.scene.plausibility import PIXELS, Histogram
@@ -101,7 +102,7 @@ def _count(histogram: Histogram, inference: Inference, loaded: Loaded) -> None:
     """Count measured pixels of a patch's core, every so many: about `PIXELS` of a scene's."""
     if loaded.image is None:
         return
-    step = math.ceil(math.sqrt(math.prod(inference.scene.grid.shape) / PIXELS))
+    step = _step(inference)
     names, patch = inference.model.card.bands, loaded.patch
     channels = [names.index(band) for band in inference.bands]
     rows, columns = (
@@ -111,6 +112,19 @@ def _count(histogram: Histogram, inference: Inference, loaded: Loaded) -> None:
     part = loaded.image[np.ix_(channels, rows.astype(np.intp), columns.astype(np.intp))]
     part[:, ~loaded.valid[::step, ::step]] = np.nan
     histogram.add(part)
+
+
+def counted(inference: Inference) -> int:
+    """How many pixels of a scene `run` counts in a histogram, were all of them measured."""
+    step = _step(inference)
+    return sum(
+        math.ceil(patch.rows.length / step) * math.ceil(patch.columns.length / step)
+        for patch in inference.plan
+    )
+
+
+def _step(inference: Inference) -> int:
+    return math.ceil(math.sqrt(math.prod(inference.scene.grid.shape) / PIXELS))
 
 
 def _load_ahead(inference: Inference, readers: int) -> Generator[Loaded, None, None]:
@@ -173,14 +187,10 @@ class Writers:
         for raster, _ in self._rasters:
             raster.finish()
 
-    def staged(self, path: Path) -> Path:
-        """Where the finished raster for `path` lies until `commit`."""
-        return next(raster.staged_path for raster, _ in self._rasters if raster.target == path)
-
-    def commit(self) -> None:
-        """Move every finished raster into place."""
-        for raster, _ in self._rasters:
-            raster.commit()
+    @property
+    def staged(self) -> dict[Path, Staged]:
+        """By target, the finished rasters beside theirs."""
+        return {raster.target: raster.staged for raster, _ in self._rasters}
 
     def _write(self, result: Result) -> None:
         for raster, part in self._rasters:

@@ -20,11 +20,12 @@ from geomask.device import choose_devices
 from geomask.errors import OptionError
 from geomask.inference import Inference, make_engines, prepare
 from geomask.memory import give_back_freed_memory, peak_memory
+from geomask.output import Staged, commit_all
 from geomask.outputs import Outputs, check_outputs
-from geomask.pipeline import Writers, run
+from geomask.pipeline import Writers, counted, run
 from geomask.raster import GDAL_OPTIONS
 from geomask.scene import Scene, open_scene
-from geomask.scene.plausibility import ENOUGH, Histogram, check_possible, warn_of_doubt
+from geomask.scene.plausibility import Histogram, check_possible, warn_of_doubt
 from geomask.stages import Stages
 
 
@@ -146,19 +147,19 @@ def predict_scene(
         finished = stack.enter_context(
             predicting(inference, outputs, readers=readers, compress=compress, progress=progress)
         )
-        finished.commit()
+        commit_all(finished.staged)
         return finished.prediction
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A prediction that is complete, beside its targets. mask, confidence: where its rasters lie
-    until `commit` moves them."""
+    """A prediction that is complete, beside its targets. staged: its rasters. mask, confidence:
+    where these lie until `commit_all` moves them."""
 
     prediction: Prediction
     mask: Path
     confidence: Path | None
-    commit: Callable[[], None]
+    staged: tuple[Staged, ...]
 
 
 @contextmanager
@@ -170,7 +171,7 @@ def predicting(
     compress: str = "deflate",
     progress: Callable[[Progress], None] | None = None,
 ) -> Iterator[Finished]:
-    """Run a prediction to its end; its outputs are gone on leaving unless `commit` was called.
+    """Run a prediction to its end; its outputs are gone on leaving unless they were committed.
 
     For what must come into place together with the mask; otherwise `predict_scene`, whose
     arguments these are. Raises SceneError, OutputError or OptionError. Warns at the end where
@@ -182,6 +183,7 @@ def predicting(
     scene = inference.scene
     grid = scene.grid
     histogram = Histogram([scene.bands[band] for band in inference.bands])
+    expected = counted(inference)
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(**GDAL_OPTIONS))
         writers = Writers(stack, inference, outputs, compress)
@@ -189,8 +191,7 @@ def predicting(
         results = stack.enter_context(closing(run(inference, readers, histogram, stages)))
         with _enough_memory():
             for result in results:
-                if histogram.pixels >= ENOUGH:
-                    check_possible(scene.path, histogram)
+                check_possible(scene.path, histogram, expected)
                 with stages.during("writing"):
                     writers.write(result)
                 if progress is not None:
@@ -201,11 +202,12 @@ def predicting(
             writers.finish()
         warn_of_doubt(scene.path, histogram)
         seconds = time.perf_counter() - started
+        staged = writers.staged
         yield Finished(
             _summary(inference, outputs, writers.counts, seconds, stages),
-            writers.staged(outputs.mask),
-            None if outputs.confidence is None else writers.staged(outputs.confidence),
-            writers.commit,
+            staged[outputs.mask].path,
+            None if outputs.confidence is None else staged[outputs.confidence].path,
+            tuple(staged.values()),
         )
 
 

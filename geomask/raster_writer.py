@@ -63,7 +63,8 @@ class RasterWriter:
     block: the internal tile while writing, a multiple of 16: windows should be whole blocks,
     each written once; unwritten pixels are nodata. compress: "deflate" or "zstd".
     As a context manager it leaves nothing behind unless `commit` was called. All methods raise
-    OutputError, naming the target, where the disk does not take the bytes.
+    OutputError, naming the target, where the disk does not take the bytes. staged: the file beside
+    its target, complete between `finish` and `commit`.
     """
 
     def __init__(
@@ -89,13 +90,13 @@ class RasterWriter:
         self._layout = layout
         self._has_crs = bool(grid.crs)
         self._written: list[tuple[Window, int]] = []
-        self._staged = Staged(self.target)
-        self._work = self._staged.folder / "work.tif"
+        self.staged = Staged(self.target)
+        self._work = self.staged.folder / "work.tif"
         try:
             with self._writing():
                 self._dataset = _create(self._work, grid, layout, block)
         except BaseException:
-            self._staged.discard()
+            self.staged.discard()
             raise
 
     def write(self, window: Window, values: npt.NDArray[np.uint8]) -> None:
@@ -111,12 +112,12 @@ class RasterWriter:
         with self._writing(), rasterio.Env(GDAL_PAM_ENABLED=True):
             self._dataset.close()
             self._describe()
-            rasterio.shutil.copy(self._work, self._staged.path, **self._copy_options)
+            rasterio.shutil.copy(self._work, self.staged.path, **self._copy_options)
             for path in self._work.parent.glob(f"{self._work.name}*"):
                 path.unlink()
             self._read_back()
         for suffix, text in self._layout.extras.items():
-            self._staged.write_extra(suffix, text)
+            self.staged.write_extra(suffix, text)
 
     def _describe(self) -> None:
         """Put the layout's `pam` where GDAL copies it from: beside a TIFF, which has no room for
@@ -129,22 +130,17 @@ class RasterWriter:
         root.extend(self._layout.pam)
         path.write_bytes(ET.tostring(root, "utf-8"))
         if not needed:
-            self._staged.extra(self._staged.path.name + PAM)
-
-    @property
-    def staged_path(self) -> Path:
-        """The finished file, beside its target; there between `finish` and `commit`."""
-        return self._staged.path
+            self.staged.extra(self.staged.path.name + PAM)
 
     def _read_back(self) -> None:
         """Compare the file with what was written: GDAL says nothing of a disk that fills up
         while a file is closed, or while the COG driver's threads compress."""
         if self._layout.pam:
-            path = self._staged.path
+            path = self.staged.path
             described = path.with_name(path.name + PAM).read_bytes().rstrip()
             if not described.endswith(b"</PAMDataset>"):
                 raise OSError(errno.EIO, "what GDAL keeps beside it is not whole")
-        with quiet(), rasterio.open(self._staged.path) as dataset:
+        with quiet(), rasterio.open(self.staged.path) as dataset:
             # GDAL drops an empty value, and the space around any.
             found = {key: value.strip() for key, value in dataset.tags().items()}
             lost = [k for k, v in self._layout.tags.items() if v.strip() != found.get(k, "")]
@@ -155,13 +151,13 @@ class RasterWriter:
                     raise OSError(errno.EIO, "what was written does not read back")
             levels = range(len(dataset.overviews(1)))
         for level in levels:
-            with quiet(), rasterio.open(self._staged.path, overview_level=level) as overview:
+            with quiet(), rasterio.open(self.staged.path, overview_level=level) as overview:
                 for _, window in overview.block_windows(1):
                     overview.read(window=window)
 
     def commit(self) -> None:
         """Move the finished file into place."""
-        self._staged.commit()
+        self.staged.commit()
 
     def discard(self) -> None:
         """Drop everything written so far; safe to call twice, or after `finish`."""
@@ -170,7 +166,7 @@ class RasterWriter:
         except GDAL_ERRORS:
             pass  # it is thrown away all the same
         finally:
-            self._staged.discard()
+            self.staged.discard()
 
     def _writing(self) -> AbstractContextManager[None]:
         return writing(self.target, *GDAL_ERRORS)

@@ -9,41 +9,74 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 AGAIN = 0.05
 """Seconds after which a signal comes again that came where nothing can be raised."""
 
-_ENDING = ("SIGINT", "SIGTERM", "SIGHUP")  # the last is not on Windows
+ENDING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""Signals that end a run; Windows lacks the last."""
 
-_CAME: list[int] = []
+CLEANING = 10.0
+"""Seconds that a run has to clean up before another signal ends that, too."""
+
+_CAME: list[tuple[int, float]] = []  # and when
+
+
+def heed(*numbers: int) -> None:
+    """Have these signals end this process by `end_run`, wherever they come."""
+    for number in numbers:
+        signal.signal(number, end_run)
+    sys.unraisablehook = show_unraisable
 
 
 def end_run(number: int, frame: FrameType | None) -> None:
     """A handler: leave through every `finally`. Raises KeyboardInterrupt for SIGINT, otherwise
-    SystemExit with 128 + number, the shell's convention.
+    SystemExit with 128 + number, the shell's convention. Where many are told to end by many, as on
+    a cluster, one is enough: those of the next `CLEANING` seconds do nothing.
 
     While a module is imported the signal is put off: what some C++ modules do to Python as they are
     loaded ends the process with SIGABRT where an exception comes out of it (nanobind's do), and no
     module is to be left half made.
     """
     if _importing(frame):
-        send_again(number)
+        _send_again(number)
         return
-    _CAME.append(number)
+    if _CAME and time.monotonic() < _CAME[-1][1] + CLEANING:
+        return
+    _CAME.append((number, time.monotonic()))
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(128 + number)
 
 
-def ended_by() -> int | None:
-    """The signal that `end_run` has ended this run for, None for none so far."""
-    return _CAME[0] if _CAME else None
+def end_if_told() -> None:
+    """Raises SystemExit where a signal was to end this run: an error that is met after that is what
+    some library has made of it."""
+    if _CAME:
+        sys.exit(128 + _CAME[0][0])
 
 
-def send_again(number: int) -> None:
+def show_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """A `sys.unraisablehook`, with --debug alone: what cannot be raised is of errors that are, and
+    of objects that libraries were still making when a signal came. A signal that came in such a
+    place comes again."""
+    error = unraisable.exc_value
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        code = error.code if isinstance(error, SystemExit) else None
+        number = code - 128 if isinstance(code, int) and code > 128 else signal.SIGINT
+        _CAME.clear()
+        _send_again(number)
+    elif "--debug" in sys.argv:
+        sys.__unraisablehook__(unraisable)
+
+
+def _send_again(number: int) -> None:
     """Have a signal come again in a moment."""
 
     def send() -> None:
@@ -78,15 +111,21 @@ def undisturbed() -> Iterator[None]:
     def wait(number: int, frame: FrameType | None) -> None:
         came.append(number)
 
-    numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in ENDING}
     handled = {n: h for n, h in before.items() if h not in (None, signal.SIG_IGN)}
-    for number in handled:
-        signal.signal(number, wait)
     try:
+        _handle(dict.fromkeys(handled, wait))
         yield
     finally:
-        for number, handler in handled.items():
-            signal.signal(number, handler)
+        try:
+            _handle(handled)
+        except BaseException:  # of a signal that came while they were put back
+            _handle(handled)
+            raise
         for number in came[:1]:
             signal.raise_signal(number)
+
+
+def _handle(handlers: Mapping[int, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

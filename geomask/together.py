@@ -13,11 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geomask.output import check_distinct
+from geomask.output import check_distinct, commit_all
 from geomask.outputs import Outputs, check_outputs
 from geomask.quicklook import check_quicklook, drawing
 from geomask.scene import open_scene
-from geomask.signals import undisturbed
 from geomask.vectors.options import PolygonOptions
 from geomask.vectors.vectorize import check_vectors, tracing
 from geomask.vectors.writing import VectorSummary
@@ -103,7 +102,7 @@ def predict_and_trace(
         finished = stack.enter_context(
             predicting(inference, request.outputs, progress=progress, **request.running)
         )
-        commits, summary = [finished.commit], None
+        staged, summary = [*finished.staged], None
         if request.polygons is not None:
             traced = stack.enter_context(
                 tracing(
@@ -114,11 +113,11 @@ def predict_and_trace(
                     overwrite=request.overwrite,
                 )
             )
-            commits.append(traced.commit)
+            staged += traced.staged
             summary = traced.summary
         if request.quicklook is not None:
             picture = drawing(inference.scene, finished.mask, request.quicklook)
-            commits.append(stack.enter_context(picture).commit)
+            staged.append(stack.enter_context(picture))
         if request.item is not None:
             from geomask.catalogue import cataloguing
 
@@ -130,8 +129,6 @@ def predict_and_trace(
                 when=request.when,
                 pixels=finished.prediction.pixels,
             )
-            commits.append(stack.enter_context(item).commit)
-        with undisturbed():
-            for commit in commits:
-                commit()
+            staged.append(stack.enter_context(item))
+        commit_all(staged)
         return finished.prediction, summary

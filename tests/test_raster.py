@@ -82,11 +82,11 @@ def test_the_finished_file_can_be_read_before_it_is_in_place(tmp_path: Path) -> 
     with RasterWriter(target, GRID, LAYOUT) as writer:
         writer.write(Window(0, 0, SIZE, SIZE), CODES)
         writer.finish()
-        with rasterio.open(writer.staged_path) as dataset:
+        with rasterio.open(writer.staged.path) as dataset:
             np.testing.assert_array_equal(dataset.read(1), CODES)
         assert not target.exists()
         writer.commit()
-        assert not writer.staged_path.exists()
+        assert not writer.staged.path.exists()
     with rasterio.open(target) as dataset:
         np.testing.assert_array_equal(dataset.read(1), CODES)
 

@@ -33,6 +33,7 @@ from geomask.engine import Engine
 from geomask.errors import GeomaskWarning, ModelError
 from geomask.inference import make_engines
 from geomask.outputs import Outputs
+from geomask.signals import end_if_told
 from geomask.together import Request, predict_and_trace, preparing
 from geomask.vectors.vectorize import tracing
 
@@ -82,6 +83,7 @@ class SceneWorker:
                 record = self._do(task, told)
                 break
             except Exception as error:
+                end_if_told()
                 if not is_passing(error) or attempt - task.attempt >= self.order.retries:
                     record = failed(self.order, task, error)
                     break

@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from types import FrameType
 
 from geomask.batch.record import Record
 from geomask.batch.task import LIVES, Task, Work
 from geomask.errors import BatchError, GeomaskError
 from geomask.memory import share_freed_memory
-from geomask.signals import end_run
+from geomask.signals import heed
 
 PATIENCE = 30.0
 """Seconds that a worker has to clean up when it is told to end, before it is killed."""
@@ -162,7 +161,7 @@ def _serve(connection: Connection, data: bytes, device: str, cores: int) -> None
     # Before torch and GDAL are loaded, which look once.
     os.environ["OMP_NUM_THREADS"] = os.environ["GDAL_NUM_THREADS"] = str(cores)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
-    signal.signal(signal.SIGTERM, _terminate)
+    heed(signal.SIGTERM)
     share_freed_memory()
     threading.Thread(target=_follow_parent, daemon=True).start()
     work: Work = pickle.loads(data)
@@ -175,15 +174,6 @@ def _serve(connection: Connection, data: bytes, device: str, cores: int) -> None
         connection.send(None)
         while True:
             connection.send(worker(connection.recv()))
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    """As `end_run`, once."""
-    try:
-        end_run(number, frame)
-    except SystemExit:
-        signal.signal(number, signal.SIG_IGN)
-        raise
 
 
 def _follow_parent() -> None:

@@ -14,7 +14,7 @@ import click
 
 from geomask.errors import GeomaskError, GeomaskWarning
 from geomask.memory import share_freed_memory
-from geomask.signals import end_run, ended_by, send_again
+from geomask.signals import ENDING, end_if_told, heed
 from geomask.version import __version__
 
 COMMANDS = (
@@ -64,8 +64,7 @@ class _Verbs(click.Group):
         except Exception as error:
             if ctx.meta.get(DEBUG):
                 raise
-            if number := ended_by():  # and some library made an error of its own of that
-                sys.exit(128 + number)
+            end_if_told()
             if not isinstance(error, GeomaskError):
                 raise
             raise click.ClickException(str(error)) from error
@@ -90,12 +89,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", GeomaskWarning)
     sys.excepthook = _show_uncaught
-    sys.unraisablehook = _show_unraisable
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as it is under nohup
-            signal.signal(number, end_run)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, end_run)
+    asked = (signal.default_int_handler, signal.SIG_DFL)  # not SIG_IGN, as under nohup
+    heed(*(number for number in ENDING if signal.getsignal(number) in asked))
     if not {"--debug", "CPL_DEBUG"} & {*sys.argv, *os.environ}:
         # What GDAL says in threads that rasterio does not listen to, and would go to the terminal;
         # its errors are raised all the same.
@@ -123,15 +118,3 @@ def _show_uncaught(
     matters of that is raised as well."""
     if traceback is not None:
         sys.__excepthook__(kind, error, traceback)
-
-
-def _show_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """With --debug alone, what cannot be raised: of such errors, and of objects that libraries were
-    still making when a signal came. A signal that came in such a place comes again."""
-    error = unraisable.exc_value
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        code = error.code if isinstance(error, SystemExit) else None
-        number = code - 128 if isinstance(code, int) and code > 128 else signal.SIGINT
-        send_again(number)
-    elif "--debug" in sys.argv:
-        sys.__unraisablehook__(unraisable)

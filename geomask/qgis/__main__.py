@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from geomask.errors import GeomaskError
-from geomask.output import Staged, check_output
+from geomask.output import Staged, check_output, writing
 
 PLUGIN = "geomask_qgis"
 """Name of the plugin's folder inside QGIS, where it must not be taken for the package."""
@@ -24,7 +24,7 @@ def pack(target: Path, *, overwrite: bool = False) -> None:
     """Write the plugin's zip, as QGIS installs it. Raises OutputError."""
     check_output(target, overwrite=overwrite)
     with Staged(target) as staged:
-        with zipfile.ZipFile(staged.path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with writing(target), zipfile.ZipFile(staged.path, "w", zipfile.ZIP_DEFLATED) as archive:
             for part in PARTS:
                 entry = zipfile.ZipInfo(f"{PLUGIN}/{part}", EPOCH)
                 entry.external_attr = 0o644 << 16

@@ -26,7 +26,7 @@ PIXELS = 2**18
 """So many pixels of a scene, about, are enough for its dark end, and take no time to count."""
 
 IMPOSSIBLE_SHARE = 0.5
-"""Share of a scene's pixels that cannot be above `HIGH` in every band at once: the brightest cloud
+"""Share of a scene's pixels that cannot be above `HIGH`, whichever the band: the brightest cloud
 and snow, under a low sun, reach 1.5 here and there, and not in the shortwave infrared."""
 
 ENOUGH = 10_000
@@ -111,10 +111,13 @@ def doubt(histogram: Histogram) -> str | None:
     return _impossible(histogram) or _left_out(histogram) or _twice(histogram)
 
 
-def check_possible(path: str, histogram: Histogram) -> None:
-    """Refuse numbers that are no reflectance: SceneError, before anything is made of them. path: of
-    the scene."""
-    text = _impossible(histogram)
+def check_possible(path: str, histogram: Histogram, expected: int = 0) -> None:
+    """Refuse numbers that are no reflectance: SceneError, before anything is made of them.
+
+    path: of the scene. expected: how many pixels will have been counted in the end, at most: while
+    fewer are, only what the others cannot change is refused.
+    """
+    text = _impossible(histogram, expected)
     if text is not None:
         raise SceneError(f"{path}: {text}")
 
@@ -126,10 +129,12 @@ def warn_of_doubt(path: str, histogram: Histogram, *, stacklevel: int = 2) -> No
         warnings.warn(f"{path}: {text}", GeomaskWarning, stacklevel=stacklevel + 1)
 
 
-def _impossible(histogram: Histogram) -> str | None:
+def _impossible(histogram: Histogram, expected: int = 0) -> str | None:
     """Where most of what was counted is brighter than anything on Earth."""
     share = 1 - max(histogram.shares_below(HIGH - STEP).values(), default=1.0)
-    if histogram.pixels == 0 or share < IMPOSSIBLE_SHARE:
+    if histogram.pixels == 0 or share * histogram.pixels < IMPOSSIBLE_SHARE * expected:
+        return None
+    if share < IMPOSSIBLE_SHARE:
         return None
     return (
         f"{100 * share:.0f} % of the pixels are above {HIGH:g} in every band, which is no "

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from geomask.card import ClassEntry, Normalisation
 from geomask.errors import OutputError, RecipeError
-from geomask.output import Staged, check_output
+from geomask.output import check_output, write_text
 from geomask.training.chips import CHIP_LABELS
 from geomask.training.tables import (
     COLOURS,
@@ -115,9 +115,7 @@ def copy_recipe(name: str, target: Path, *, overwrite: bool = False) -> None:
     if target.suffix != ".toml":
         raise OutputError(f"{target}: is not named as what it will be; name it .toml")
     check_output(target, overwrite=overwrite)
-    with Staged(target) as staged:
-        staged.path.write_text(text, "utf-8")
-        staged.commit()
+    write_text(target, text)
 
 
 def recipe_summary(name: str) -> str:

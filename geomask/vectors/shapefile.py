@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from geomask.errors import MaskError, OutputError
 
@@ -74,8 +75,8 @@ def check_index(path: Path) -> None:
     """Refuse a shapefile whose .shx does not say where the records of its .shp are: GDAL goes by
     it, and leaves out in silence what it does not find. Nothing to say of any other file.
 
-    Both files give each record's length (ESRI Shapefile Technical Description, 1998, pages 4 and
-    23). Raises MaskError.
+    Both files give each record's length, and records are numbered from 1 (ESRI Shapefile Technical
+    Description, 1998, pages 4, 5 and 23). Raises MaskError.
     """
     index = path.with_suffix(".shx" if path.suffix == ".shp" else ".SHX")
     if path.suffix.lower() != ".shp" or not index.is_file() or not path.is_file():
@@ -93,8 +94,22 @@ def check_index(path: Path) -> None:
     places, lengths = records.T.astype(np.int64)
     starts = places // 2 + 1
     inside = (places >= HEADER // 2) & (places % 2 == 0) & (starts < len(shapes))
-    if not inside.all() or (shapes[starts] != lengths).any():
+    wrong = not inside.all() or (shapes[starts] != lengths).any()
+    if wrong or _goes_on(shapes, starts + 1 + lengths // 2):
         raise MaskError(
             f"{index}: does not say where the polygons of {path.name} are, so it is damaged or of "
             "another file; remove it and make it again (ogrinfo --config SHAPE_RESTORE_SHX YES)"
         )
+
+
+def _goes_on(shapes: npt.NDArray[np.int32], ends: npt.NDArray[np.int64]) -> bool:
+    """Whether another record follows the last that an index of before knows: its number and a
+    length that fits. Other bytes may follow, such as of a record that became shorter.
+
+    shapes: the .shp as numbers of 32 bits. ends: where in it the known records end.
+    """
+    end = int(ends.max(initial=HEADER // 4))
+    if end + 2 > len(shapes):
+        return False
+    number, words = shapes[end : end + 2].tolist()
+    return bool(number == len(ends) + 1 and 0 < words // 2 <= len(shapes) - end - 2)

@@ -21,7 +21,7 @@ from geomask.classes import CLEAR, NODATA, ClassTable, MaskClass
 from geomask.errors import GeomaskWarning, OptionError
 from geomask.grid import Grid
 from geomask.mask import MaskReader, open_confidence, open_mask
-from geomask.output import Staged, check_distinct, check_output
+from geomask.output import Staged, check_distinct, check_output, commit_all
 from geomask.styles import STYLE, check_style, style_path, style_text
 from geomask.vectors.areas import areas_m2, has_metres, perimeters_m
 from geomask.vectors.components import Batch, Strip, batches
@@ -44,8 +44,7 @@ class Traced:
 
     def commit(self) -> None:
         """Move every file into place. Raises OutputError."""
-        for item in self.staged:
-            item.commit()
+        commit_all(self.staged)
 
 
 def vectorize_mask(
@@ -127,7 +126,7 @@ def tracing(
     """As `vectorize_mask`, but nothing is in place until `Traced.commit`, and gone without it.
 
     For polygons that must come into place together with their mask: mask and confidence may be
-    files that are not yet in theirs (`RasterWriter.staged_path`).
+    files that are not yet in theirs (`RasterWriter.staged`).
     """
     with ExitStack() as outputs, ExitStack() as sources:
         reader = sources.enter_context(open_mask(mask))

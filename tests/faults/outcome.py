@@ -14,8 +14,9 @@ from typing import Protocol
 import pytest
 from click.testing import CliRunner
 
-from geomask.cli import _show_uncaught, _show_unraisable, cli
+from geomask.cli import _show_uncaught, cli
 from geomask.cli.batch import PARTIAL
+from geomask.signals import show_unraisable
 from tests.faults.damage import snapshot
 
 NOISE = re.compile(r"Error: Key |_tiff")
@@ -55,7 +56,7 @@ def as_main() -> Iterator[None]:
     """What `main` silences: warnings but our own, and what rasterio's log cannot decode."""
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
-        patch.setattr(sys, "unraisablehook", _show_unraisable)
+        patch.setattr(sys, "unraisablehook", show_unraisable)
         patch.setattr(sys, "excepthook", _show_uncaught)
         yield
 
