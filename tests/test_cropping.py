@@ -13,7 +13,7 @@ from geomask import cropping, load_model
 from geomask.card import NetworkSpec
 from geomask.cropping import Cropped, Windowed, windowed
 from geomask.inference import make_engines, prepare
-from geomask.network import build_network
+from geomask.network import PlainUNet, build_network
 from geomask.prepared import Prepared, prepared_network
 from geomask.scene import open_scene
 from tests.conftest import random_dn, unet_model, whole_scene, write_scene
@@ -128,3 +128,14 @@ def test_the_bundled_network_is_cropped(dtype: torch.dtype) -> None:
     network = prepared_network(load_model("default"), dtype, torch.device("cpu"))
     assert isinstance(network, Prepared)
     assert isinstance(network.body, Cropped)
+
+
+@torch.inference_mode()
+def test_a_network_for_one_size_alone_is_not_cropped() -> None:
+    class Fixed(PlainUNet):
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            assert values.shape[-1] == 224
+            return super().forward(values)
+
+    network = Fixed(4, 3, width=4).eval()
+    assert not isinstance(windowed(network, 4), Cropped)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from geomask.card import NetworkSpec, Normalisation
+from geomask.checkpoint import load_model, save_model
 from geomask.errors import ModelError, RecipeError
-from geomask.network import Normalise, build_network, stride_of
+from geomask.network import Normalise, build_network, build_segmenter, stride_of
+from tests.conftest import make_card
 
 
 @pytest.mark.parametrize(
@@ -155,3 +158,23 @@ def test_weights_that_do_not_fit_are_refused_with_the_way_out(tmp_path) -> None:
         build_network(plain, bands=3, classes=2, encoder_weights="imagenet")
     with pytest.raises(ModelError, match="Wrong pretrained weights `moon`"):
         build_network(RESNET, bands=3, classes=2, encoder_weights="moon")
+
+
+@pytest.mark.slow
+def test_an_encoder_that_throws_parts_away_can_be_loaded_again(tmp_path: Path) -> None:
+    """VGG's builds 120 million numbers more than it keeps."""
+    card = make_card(stride=32, network={"architecture": "unet", "encoder": "vgg11"})
+    save_model(tmp_path / "m.safetensors", build_segmenter(card), card)
+    assert load_model(tmp_path / "m.safetensors").card == card
+
+
+def test_options_that_smp_trips_over_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As smp 0.6 does over its own option decoder_use_norm="instancenorm"."""
+
+    def trip(*_: object, **__: object) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'fill_'")
+
+    monkeypatch.setattr("segmentation_models_pytorch.create_model", trip)
+    spec = NetworkSpec(architecture="unet", encoder="resnet18")
+    with pytest.raises(ModelError, match="cannot build 'unet'"):
+        build_network(spec, bands=3, classes=2)

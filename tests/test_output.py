@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from geomask import output, staging
 from geomask.errors import OutputError
-from geomask.output import Staged, check_distinct, check_output
+from geomask.output import Staged, check_distinct, check_output, commit_all, writing
 from geomask.staging import target_of
 
 
@@ -358,3 +360,79 @@ def test_ctrl_c_while_the_hidden_folder_is_made_or_removed_leaves_none(
     finally:
         signal.signal(signal.SIGINT, before)
     assert list(tmp_path.iterdir()) == []
+
+
+def staged_pair(folder: Path) -> list[Staged]:
+    """a.txt and b.txt, in a folder each, on their way; older ones are there."""
+    made = []
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        (folder / name / "o.txt").write_text("old")
+        made.append(Staged(folder / name / "o.txt"))
+        made[-1].path.write_text("new")
+    return made
+
+
+def test_files_that_belong_together_wait_for_every_folder_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "PATIENCE", 0.05)
+    pair = staged_pair(tmp_path)
+    with (
+        staging.alone_in(tmp_path / "b"),
+        pytest.raises(OutputError, match=r"b/o\.txt: could not be moved into place: another"),
+    ):
+        commit_all(pair)
+    assert [item.target.read_text() for item in pair] == ["old", "old"]
+    assert hidden(tmp_path / "a") == hidden(tmp_path / "b") == []
+
+
+def test_a_signal_between_two_of_them_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = Staged._move
+
+    def interrupted(staged: Staged) -> None:
+        move(staged)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Staged, "_move", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    pair = staged_pair(tmp_path)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            commit_all(pair)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [item.target.read_text() for item in pair] == ["new", "new"]
+    assert hidden(tmp_path / "a") == hidden(tmp_path / "b") == []
+
+
+def test_a_signal_ends_the_wait_for_another_run(tmp_path: Path) -> None:
+    pair = staged_pair(tmp_path)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    try:
+        with staging.alone_in(tmp_path / "b"), pytest.raises(KeyboardInterrupt):
+            commit_all(pair)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
+    assert [item.target.read_text() for item in pair] == ["old", "old"]
+    assert hidden(tmp_path / "a") == hidden(tmp_path / "b") == []
+
+
+@pytest.mark.parametrize(
+    ("error", "asked"),
+    [
+        (OSError(errno.ENOSPC, "No space left"), True),
+        (OSError(errno.EACCES, "Permission denied"), False),
+        (OSError("GDAL says no more"), True),
+        (ValueError("of a library"), True),
+    ],
+)
+def test_a_full_disk_is_asked_about_where_it_may_be_that(error: Exception, asked: bool) -> None:
+    with pytest.raises(OutputError) as caught, writing("a.tif", ValueError):
+        raise error
+    assert ("is the disk full?" in str(caught.value)) == asked

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from geomask import signals
 from geomask.signals import undisturbed
 
 ROOT = Path(__file__).parents[1]
@@ -98,3 +99,46 @@ def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
         timeout=60,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+SWALLOWED = """
+import os, signal, time
+from geomask import signals
+
+signals.heed(signal.SIGTERM)
+
+class Clearing:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+try:
+    Clearing()
+    time.sleep(20)
+finally:
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("cleaned up")
+"""
+
+
+def test_a_signal_where_nothing_can_be_raised_comes_again_and_once(tmp_path: Path) -> None:
+    ended = run_python(SWALLOWED, tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "cleaned up\n", "")
+
+
+def test_a_signal_while_handlers_are_put_back_leaves_none_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = {number: signal.getsignal(number) for number in signals.ENDING}
+    handle, calls = signals._handle, []
+
+    def interrupted(handlers: dict[int, object]) -> None:
+        calls.append(handlers)
+        if len(calls) == 2:  # the first installs
+            handle(dict(list(handlers.items())[:1]))
+            raise KeyboardInterrupt
+        handle(handlers)
+
+    monkeypatch.setattr(signals, "_handle", interrupted)
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        pass
+    assert {number: signal.getsignal(number) for number in signals.ENDING} == before

@@ -116,9 +116,8 @@ def check(words: str, folder: Path, store: Path) -> str:
         return _check_mask(verb, first, folder, store)
     if verb == "batch":
         return _check_batch(folder, store)
-    if verb == "vectorize" and (folder / "o.shp").exists():
-        found, _ = burnt(folder / "o.shp", folder / "mask.tif")
-        return _same(found, _band(folder / "mask.tif"))
+    if verb == "vectorize":
+        return _check_polygons(folder / words.split()[2], folder / "mask.tif")
     if verb == "evaluate":
         return _check_report(folder / "report")
     if verb == "data":
@@ -147,7 +146,16 @@ def _check_mask(verb: str, first: str, folder: Path, store: Path) -> str:
         return _same(_band(made) == 255, wanted == 255)  # nothing tells of a weight that is another
     if first == SAFE and _lies(folder / IMAGE) != _lies(store / IMAGE):
         return _same(_band(made) != 255, (wanted != 255) & (_band(made) != 255))
-    return _same(_band(made), wanted)
+    wrong = _same(_band(made), wanted)
+    if not wrong and verb == "predict" and (folder / "o.shp").exists():
+        return _check_polygons(folder / "o.shp", made)
+    return wrong
+
+
+def _check_polygons(polygons: Path, mask: Path) -> str:
+    found, _ = burnt(polygons, mask)
+    wrong = _same(found, _band(mask))
+    return f"{polygons.name}: {wrong}" if wrong else ""
 
 
 def _alike(folder: Path, store: Path, name: str) -> bool:

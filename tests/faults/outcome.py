@@ -30,10 +30,12 @@ OF_A_BATCH = {"out", "out/.geomask", "out/.geomask/records", "out/.geomask/scene
 
 @dataclass(frozen=True)
 class Attempt:
-    """done: whether it ended with exit code 0. wrong: what is wrong with how it ended, "" for
-    nothing. said: its standard error. output: its standard output."""
+    """done: whether it ended with exit code 0. partly: whether it was a batch that did some of its
+    scenes. wrong: what is wrong with how it ended, "" for nothing. said: its standard error.
+    output: its standard output."""
 
     done: bool
+    partly: bool
     wrong: str
     said: str
     output: str
@@ -101,4 +103,6 @@ def attempt(
             wrong += [f"touched {touched}"] if set(touched) - OF_A_BATCH else []
     if noise.strip():
         wrong.append(f"noise: {noise.strip()[:300]!r}")
-    return Attempt(done, "; ".join(wrong), result.stderr, result.stdout)
+    return Attempt(
+        done, result.exit_code == PARTIAL, "; ".join(wrong), result.stderr, result.stdout
+    )

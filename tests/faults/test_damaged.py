@@ -56,7 +56,7 @@ def failures(
             os.utime(folder / name, (next(_MOMENT),) * 2)
         ended = outcome(line.words, folder, line.outputs)
         found = ended.wrong
-        if ended.done and not found:
+        if (ended.done or ended.partly) and not found:
             with as_main():
                 found = oracle.check(line.words, folder, store)
         if found:

@@ -74,7 +74,7 @@ def wrong_within(
     """Run a line in a limit, and again without it; what was wrong with either."""
     ended = outcome(line.words, folder, line.outputs, limit)
     found = ended.wrong
-    if ended.done and not found:
+    if (ended.done or ended.partly) and not found:
         found = oracle.check(line.words, folder, store)
     if not found and not ended.done:
         again = outcome(line.words, folder, line.outputs)

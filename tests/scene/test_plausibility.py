@@ -307,3 +307,26 @@ def test_real_scenes_are_doubted_exactly_when_they_are_wrong(data: Path) -> None
     for name, image in scenes(data):
         for bands in (SIX, tuple(image)):
             assert verdicts(image, bands) == expected, name
+
+
+@pytest.mark.parametrize("rows", [slice(0, 290), slice(310, 600)])
+def test_bright_rows_are_judged_alike_wherever_they_come(tmp_path: Path, rows: slice) -> None:
+    """Nearly half of a scene, in its first patches or its last."""
+    dn = random_dn(600, 600, bands=3)
+    dn[:, rows] = 65535
+    scene = write_scene(tmp_path / "s.tif", dn, bands=SIX[:3])
+    model = Model(nn.Identity(), make_card(bands=SIX[:3]), torch.device("cpu"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GeomaskWarning)
+        predict_scene(scene, tmp_path / "m.tif", model=model, patch=96)
+        dn[:, 250:350] = 65535
+        write_scene(scene, dn, bands=SIX[:3])
+        with pytest.raises(SceneError, match="no reflectance"):
+            predict_scene(scene, tmp_path / "n.tif", model=model, patch=96)
+
+
+def test_an_impossible_scene_is_refused_before_its_end() -> None:
+    histogram = histogram_of(np.full((1, 10, 60), 3.0), ("red",), scale=1.0)
+    check_possible("s.tif", histogram, expected=1201)
+    with pytest.raises(SceneError):
+        check_possible("s.tif", histogram, expected=1200)

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import rasterio
 
-from geomask import open_scene
+from geomask import drivers, open_scene
 from geomask.drivers import MAX_DEPTH, REACHING, drivers_for
 from geomask.errors import MaskError, SceneError
 from geomask.mask import open_mask
-from geomask.raster import open_raster
+from geomask.raster import open_raster, quiet
 from tests.conftest import random_dn, write_scene
 
 
@@ -187,3 +187,24 @@ def test_vrts_of_files_are_scenes_as_ever(tmp_path: Path) -> None:
     with open_raster(tmp_path / "scene.vrt") as dataset:
         assert (dataset.read(1) == 5000).all()
         assert dataset.driver == "VRT"
+
+
+def test_a_vrt_is_looked_through_once_however_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of five levels names the next one in six ways: 6^5 files to a reader who forgets."""
+    write_scene(tmp_path / "level5.vrt", random_dn(4, 4))
+    (tmp_path / "d").mkdir()
+    names = [f"{'d/../' * ways}level{{}}.vrt" for ways in range(6)]
+    for level in range(5):
+        sources = (vrt(name.format(level + 1), relative=1) for name in names)
+        parts = "".join(text.split(">", 1)[1].removesuffix("</VRTDataset>") for text in sources)
+        text = f'<VRTDataset rasterXSize="4" rasterYSize="4">{parts}</VRTDataset>'
+        text = text.replace('subClass="VRTDerivedRasterBand"', "")
+        (tmp_path / f"level{level}.vrt").write_text(text)
+    looks: list[str] = []
+    read = drivers._read_vrt
+    monkeypatch.setattr(drivers, "_read_vrt", lambda path: looks.append(path) or read(path))
+    with quiet():
+        drivers.check_vrt(str(tmp_path / "level0.vrt"))
+    assert len(looks) == 6

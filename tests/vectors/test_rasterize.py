@@ -333,3 +333,26 @@ def test_an_index_that_does_not_fit_its_shapefile_is_refused(tmp_path: Path, byt
     (tmp_path / "c.shx").write_bytes(data)
     with pytest.raises(MaskError, match=r"c\.shx: does not say where the polygons of c\.shp are"):
         rasterize_polygons(tmp_path / "c.shp", tmp_path / "back.tif", mask)
+
+
+@pytest.mark.parametrize("known", [0, 1, 4])
+def test_an_index_of_before_more_was_added_is_refused(tmp_path: Path, known: int) -> None:
+    """GDAL would leave out what it does not list."""
+    codes = np.zeros((20, 20), np.uint8)
+    codes[::4, ::4] = 1
+    mask = write_mask(tmp_path / "mask.tif", codes)
+    vectorize_mask(mask, tmp_path / "c.shp")
+    data = (tmp_path / "c.shx").read_bytes()
+    (tmp_path / "c.shx").write_bytes(data[: 100 + 8 * known])
+    with pytest.raises(MaskError, match=r"c\.shx: does not say where the polygons of c\.shp are"):
+        rasterize_polygons(tmp_path / "c.shp", tmp_path / "back.tif", mask)
+
+
+def test_bytes_behind_the_last_polygon_are_no_polygon(tmp_path: Path) -> None:
+    """As where one was made shorter in place."""
+    mask = write_mask(tmp_path / "mask.tif", np.eye(20, dtype=np.uint8))
+    vectorize_mask(mask, tmp_path / "c.shp")
+    with (tmp_path / "c.shp").open("ab") as file:
+        file.write(np.array([0.5, 300.0, 20.0], "<f8").tobytes())
+    rasterize_polygons(tmp_path / "c.shp", tmp_path / "back.tif", mask)
+    assert np.array_equal(read(tmp_path / "back.tif"), np.eye(20, dtype=np.uint8))
