@@ -63,9 +63,9 @@ def end_if_told() -> None:
 
 
 def show_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """A `sys.unraisablehook`, with --debug alone: what cannot be raised is of errors that are, and
-    of objects that libraries were still making when a signal came. A signal that came in such a
-    place comes again."""
+    """A `sys.unraisablehook`: a signal that came where nothing can be raised comes again. Other
+    errors there, such as of objects that were still being made when a signal came, are shown with
+    --debug alone."""
     error = unraisable.exc_value
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         code = error.code if isinstance(error, SystemExit) else None
