@@ -17,7 +17,9 @@ from geomask.training.recipe import Recipe
 LAST, BEST, NOTE = "last.ckpt", "best.ckpt", "recipe.json"
 
 
-def check_folder(run_dir: Path, recipe: Recipe, *, resume: bool, overwrite: bool) -> Path | None:
+def checkpoint_to_resume(
+    run_dir: Path, recipe: Recipe, *, resume: bool, overwrite: bool
+) -> Path | None:
     """The checkpoint to resume from, if any; nothing is written yet.
 
     Raises RecipeError for a folder that holds a run, or the run of another recipe.

@@ -34,7 +34,7 @@ from geomask.training.pictures import draw_curves, draw_samples
 from geomask.training.recipe import Recipe, load_recipe
 from geomask.training.run_folder import (
     begin_folder,
-    check_folder,
+    checkpoint_to_resume,
     kept_checkpoint,
     progress_of,
 )
@@ -88,7 +88,7 @@ def train(
         raise OutputError(f"{out}: is not named as what it will be; name it {SUFFIX}")
     check_output(out, overwrite=overwrite)
     run_dir = Path(run_dir) if run_dir else out.with_suffix(".run")
-    last = check_folder(run_dir, recipe, resume=resume, overwrite=overwrite)
+    last = checkpoint_to_resume(run_dir, recipe, resume=resume, overwrite=overwrite)
     epochs, ended = progress_of(last, recipe) if last else (0, False)
     with quiet():
         chips = gather_chips(recipe, data, clear)
