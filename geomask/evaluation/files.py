@@ -11,8 +11,7 @@ from typing import Any
 
 from geomask.evaluation.results import ChipRow, Evaluation
 from geomask.folders import check_folder, making
-from geomask.output import Staged, check_output, writing
-from geomask.signals import undisturbed
+from geomask.output import Staged, check_output, commit_all, writing
 
 METRICS, PER_CHIP, REPORT = "metrics.json", "per_chip.csv", "report.html"
 """Files that an evaluation is written to."""
@@ -52,9 +51,7 @@ def write_evaluation(
                 _write_table(csv.writer(file), evaluation.chip_rows)
             if draw is not None:
                 draw(files[2].path)
-        with undisturbed():
-            for staged in reversed(files):
-                staged.commit()
+        commit_all(reversed(files))
     return tuple(staged.target for staged in files)
 
 

@@ -132,9 +132,8 @@ def warn_of_doubt(path: str, histogram: Histogram, *, stacklevel: int = 2) -> No
 def _impossible(histogram: Histogram, expected: int = 0) -> str | None:
     """Where most of what was counted is brighter than anything on Earth."""
     share = 1 - max(histogram.shares_below(HIGH - STEP).values(), default=1.0)
-    if histogram.pixels == 0 or share * histogram.pixels < IMPOSSIBLE_SHARE * expected:
-        return None
-    if share < IMPOSSIBLE_SHARE:
+    pixels = histogram.pixels
+    if pixels == 0 or share * pixels < IMPOSSIBLE_SHARE * max(expected, pixels):
         return None
     return (
         f"{100 * share:.0f} % of the pixels are above {HIGH:g} in every band, which is no "

@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.windows import Window
 
-from geomask.errors import MaskError, OptionError
+from geomask.errors import OptionError
 from geomask.grid import Grid
-from geomask.raster import root_cause
 from geomask.training.chips import CHIP_LABELS, IGNORE
-from geomask.training.drawn_polygons import DAMAGE, Drawing, DrawnPolygons
+from geomask.training.drawn_polygons import DAMAGE, Drawing, DrawnPolygons, reading
 from geomask.training.drawn_raster import DrawnRaster
 from geomask.vectors.shapefile import check_index
 
@@ -67,15 +66,12 @@ def _choose_layer(path: str | Path, names: Sequence[str], wanted: str | None) ->
             raise OptionError(f"{path}: has no layer {wanted!r}; there are: {', '.join(names)}")
         return wanted
     drawn = []
-    try:
-        with fiona.Env():
-            for name in names:
-                # QGIS keeps its styles in a table beside the layers.
-                with fiona.open(path, layer=name) as layer:
-                    if layer.schema["geometry"] != "None":
-                        drawn.append(name)
-    except DAMAGE as error:
-        raise MaskError(f"{path}: cannot be read as polygons: {root_cause(error)}") from error
+    with reading(path), fiona.Env():
+        for name in names:
+            # QGIS keeps its styles in a table beside the layers.
+            with fiona.open(path, layer=name) as layer:
+                if layer.schema["geometry"] != "None":
+                    drawn.append(name)
     if len(drawn) != 1:
         there = f"{len(drawn)} layers ({', '.join(drawn)}); say which with --layer"
         raise OptionError(f"{path}: has {there if drawn else 'no layer of polygons'}")

@@ -42,6 +42,15 @@ DAMAGE = (
 texts in another encoding, of errors of GDAL's noticed too late, and of a CRS that is none."""
 
 
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """What fiona and shapely raise of a damaged layer, as MaskError."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise MaskError(f"{path}: cannot be read as polygons: {root_cause(error)}") from error
+
+
 @dataclass(frozen=True)
 class Drawing:
     """How polygons are to be read.
@@ -94,7 +103,7 @@ class DrawnPolygons:
         self.path = path
         self.grid = grid
         self.drawing = drawing
-        with ExitStack() as stack, self._errors():
+        with ExitStack() as stack, reading(self.path):
             stack.enter_context(fiona.Env())  # GDAL's errors are raised, not also printed
             self._layer = stack.enter_context(fiona.open(path, layer=drawing.layer))
             self._field = _choose_field(path, self._layer.schema["properties"], drawing.field)
@@ -109,7 +118,7 @@ class DrawnPolygons:
         The polygons of its rows are kept for the windows beside it. Raises MaskError where the
         file is damaged.
         """
-        with self._errors():
+        with reading(self.path):
             strip = self._on_rows(int(window.row_off), int(window.height))
             boxes = self._bringing.boxes(window)
             near = np.unique(np.concatenate([strip.tree.query(shapely.box(*b)) for b in boxes]))
@@ -195,15 +204,6 @@ class DrawnPolygons:
             codes = [self.drawing.meanings.codes[key(value)] for _, value in ordered]
             self._strip = _Strip((top, height), geometries, codes, shapely.STRtree(geometries))
         return self._strip
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except DAMAGE as error:
-            raise MaskError(
-                f"{self.path}: cannot be read as polygons: {root_cause(error)}"
-            ) from error
 
 
 def _choose_field(path: str | Path, fields: dict[str, str], wanted: str) -> str:
