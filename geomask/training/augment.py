@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from geomask.training.chips import IGNORE
+from geomask.training.clouds import OPTICS
 from geomask.training.tables import COLOURS, AugmentTable, BandSet
 
 HAZE_SPECTRUM = {"coastal": 1.15, "blue": 1.0, "green": 0.8, "red": 0.65, "nir": 0.45}
@@ -20,6 +21,9 @@ HAZE_SPECTRUM = {"coastal": 1.15, "blue": 1.0, "green": 0.8, "red": 0.65, "nir":
 HAZE_ELSEWHERE = 0.15
 
 VISIBLE = ("blue", "green", "red")
+
+DARK = 0.01
+"""Share of pixels darker than what is taken for black: path reflectance is no more than theirs."""
 
 
 class Augment:
@@ -43,6 +47,7 @@ class Augment:
         self.clip = clip
         self.colours = [bands.index(name) for name in COLOURS if name in bands]
         self.haze = torch.tensor([HAZE_SPECTRUM.get(band, HAZE_ELSEWHERE) for band in bands])
+        self.path = torch.tensor([OPTICS[b].path if b in OPTICS else 0.0 for b in bands])
         self.visible = torch.tensor([band in VISIBLE for band in bands])
         sets = band_sets or [BandSet(bands=tuple(bands))]
         self.kept = torch.tensor([[band in choice.bands for band in bands] for choice in sets])
@@ -105,8 +110,11 @@ class Augment:
         return torch.cat([linear, middle - linear @ centre], dim=2)
 
     def vary(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Gain, offset, haze, noise and 8-bit saturation, each drawn per image."""
+        """Clear air taken away, gain, offset, haze, noise and 8-bit saturation, each drawn per
+        image."""
         table = self.table
+        if table.surface_share:
+            image = self.clear_air(image, generator)
         count, bands = image.shape[:2]
 
         def draw(*size: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
@@ -129,6 +137,20 @@ class Augment:
             None, :, None, None
         ]
         return torch.where(chosen, coarse, image)
+
+    def clear_air(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Images as if of surface reflectance: less path reflectance, and no light lost on the way.
+
+        Dark-object subtraction (Chavez 1988, Remote Sensing of Environment 24), of half to all of
+        what clear air reflects, in `surface_share` of images.
+        """
+        count = image.shape[0]
+        chosen = torch.rand(count, generator=generator) < self.table.surface_share
+        part = chosen * (0.5 + 0.5 * torch.rand(count, generator=generator))
+        path = part.to(image.device)[:, None] * self.path.to(image.device)
+        darkest = image[..., ::4, ::4].flatten(2).nanquantile(DARK, dim=2)
+        path = path.minimum(darkest.nan_to_num(0.0).clamp(min=0.0))[:, :, None, None]
+        return (image - path) / (1 - 2 * path)
 
     def jitter(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Brightness, contrast, saturation and hue of red, green and blue, each drawn per image.

@@ -1,4 +1,4 @@
-"""Sunlight and clouds: what passes through them, and what falls on them and on those below."""
+"""Sunlight and clouds: what passes through them, and what falls on them and on the ground."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from geomask.training.clouds import CloudField, Float, Sun
+from geomask.training.clouds import CloudField, Float, Sun, two_stream_reflectance
+
+DIFFUSION_LENGTH = 0.3
+"""Of a cloud's height above the ground: how far the light that it scatters downwards spreads to
+either side (half the width of a box). Our judgement: half of what a small element of a Lambertian
+cloud base sends down falls within one height of its foot."""
 
 SUN_DIAMETER = 0.0093
 """Apparent diameter of the sun, radians: the penumbra's width per metre of light path."""
@@ -19,10 +24,46 @@ def direct_light(field: CloudField, shape: tuple[int, int], pixel_size: float, s
     """float32 `shape`, 0 to 1: fraction of the direct sunlight that passes the field's clouds.
 
     exp(-(1 - g^2) thickness / sin(elevation)): what is scattered within the forward peak (delta
-    scaling, g = 0.85) still counts as direct. A cloud's upper part casts its shadow farther, so
-    the cloud is projected from several heights, thinner towards its top.
+    scaling, g = 0.85) still counts as direct.
     """
+    return _penumbra(
+        _direct(_projected(field, shape, pixel_size, sun), sun), field, pixel_size, sun
+    )
+
+
+def light_below(
+    field: CloudField, shape: tuple[int, int], pixel_size: float, sun: Sun, leak: float
+) -> Float:
+    """float32 `shape`, 0 to 1: sunlight on the ground below the field, relative to a clear sky's.
+
+    Direct light, and of what the cloud scatters downwards (the two-stream transmittance less the
+    direct) the part `leak`, spread over the surroundings: below a wide cloud of thickness 10 half
+    of the light arrives, if nothing leaks out at its sides, and below a small one hardly any. On
+    Landsat 8 shadows have 0.35 to 0.5 of the nir and swir of the lit ground beside them.
+    leak: 0 to 1.
+    """
+    thickness = _projected(field, shape, pixel_size, sun)
+    direct = _direct(thickness, sun)
+    scattered = np.maximum(1 - two_stream_reflectance(thickness, field.ice) - direct, 0)
+    reach = 1 + 2 * round(DIFFUSION_LENGTH * field.height / pixel_size)
+    for _ in range(2):  # a box twice is a tent, near enough to round
+        scattered = ndimage.uniform_filter(scattered, min(reach, *shape), mode="nearest")
+    light: Float = np.minimum(direct + np.float32(leak) * scattered, 1)
+    return _penumbra(light, field, pixel_size, sun)
+
+
+def _direct(thickness: Float, sun: Sun) -> Float:
     path = math.sin(math.radians(sun.elevation))
+    light: Float = np.exp(np.float32(-0.28 / path) * thickness)
+    return light
+
+
+def _projected(field: CloudField, shape: tuple[int, int], pixel_size: float, sun: Sun) -> Float:
+    """float32 `shape`: the thickness that sunlight has passed on its way to each pixel.
+
+    A cloud's upper part casts its shadow farther, so the cloud is projected from several heights,
+    thinner towards its top.
+    """
     peak = float(field.thickness.max(initial=0.0))
     levels = 4 if field.depth > 0.0 else 1
     thickness = np.zeros(shape, np.float32)
@@ -31,10 +72,14 @@ def direct_light(field: CloudField, shape: tuple[int, int], pixel_size: float, s
         move = sun.displacement(field.height + share * field.depth, pixel_size)
         there = field.window(shape, move) - np.float32(0.6 * share * peak)
         thickness = np.maximum(thickness, there)
-    light: Float = np.exp(np.float32(-0.28 / path) * thickness)
-    penumbra = field.height / path * SUN_DIAMETER / pixel_size
+    return thickness
+
+
+def _penumbra(light: Float, field: CloudField, pixel_size: float, sun: Sun) -> Float:
+    """The edges of a shadow, as soft as the sun is wide."""
+    width = field.height / math.sin(math.radians(sun.elevation)) * SUN_DIAMETER / pixel_size
     blurred: Float = ndimage.gaussian_filter(
-        light, min(penumbra / 3.0, min(shape) / 8.0), truncate=3.0
+        light, min(width / 3.0, min(light.shape) / 8.0), truncate=3.0
     )
     return blurred
 

@@ -161,7 +161,7 @@ def random_layers(rng: np.random.Generator) -> list[CloudLayer]:
 def _random_layer(kind: Kind, rng: np.random.Generator) -> CloudLayer:
     # Lowest and highest of height, depth, scale (metres), thickness and softness.
     low, high = {
-        "cumulus": ((300.0, 100.0, 150.0, 2.5, 1.2), (3000.0, 1200.0, 5000.0, 18.0, 2.4)),
+        "cumulus": ((300.0, 100.0, 250.0, 2.5, 1.2), (3000.0, 1200.0, 5000.0, 18.0, 2.4)),
         "deck": ((500.0, 10.0, 2000.0, 4.0, 0.9), (5000.0, 400.0, 10000.0, 20.0, 1.5)),
         "veil": ((4000.0, 0.0, 1000.0, 0.4, 1.0), (8000.0, 0.0, 10000.0, 2.5, 1.6)),
         "mist": ((200.0, 0.0, 500.0, 0.6, 1.0), (4000.0, 100.0, 10000.0, 5.0, 1.8)),

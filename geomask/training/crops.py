@@ -100,6 +100,32 @@ def simulated_crop(
     )
 
 
+def clouds_over(
+    image: npt.NDArray[np.float32],
+    codes: npt.NDArray[np.uint8],
+    bands: Sequence[str],
+    pixel_size: float,
+    rng: np.random.Generator,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    """More clouds and shadows over a labelled crop, in the bands that it has: the same shapes.
+
+    Places that are labelled are many more than those known to be free of cloud, and have clouds
+    and shadows of their own beside those that are drawn.
+    """
+    present = [index for index in range(len(bands)) if not np.isnan(image[index]).all()]
+    drawn, codes = random_scene_clouds(
+        image[present],
+        [bands[index] for index in present],
+        pixel_size=pixel_size,
+        sun=random_sun(rng),
+        rng=rng,
+        base_labels=codes,
+    )
+    image = image.copy()
+    image[present] = drawn
+    return image, codes
+
+
 def _pixel_size(
     chip: Chip, bands: Sequence[str], gsd: tuple[float, float], rng: np.random.Generator
 ) -> float:

@@ -16,7 +16,13 @@ from torch.utils.data import Dataset
 from geomask.classes import remap
 from geomask.metrics import Counts
 from geomask.training.chips import IGNORE, Chip, read_image, read_labels
-from geomask.training.crops import cloud_free_labels, labelled_crop, resized, simulated_crop
+from geomask.training.crops import (
+    cloud_free_labels,
+    clouds_over,
+    labelled_crop,
+    resized,
+    simulated_crop,
+)
 from geomask.training.recipe import Recipe
 
 OVERSCAN = 1.25
@@ -86,6 +92,9 @@ class TrainingSamples(Dataset[Sample]):
             image, codes = simulated_crop(chip, bands, self.side, data.simulated_gsd, rng, other)
         else:
             image, codes = labelled_crop(chip, bands, self.side, rng, data.resize, label)
+            if chip.gsd and rng.random() < data.overdraw_share:
+                pixel_size = chip.gsd * max(chip.shape) / max(resized(chip.shape, data.resize))
+                image, codes = clouds_over(image, codes, bands, pixel_size, rng)
         return _sample(chip, image, codes, self.channels)
 
     def _draw(self, rng: np.random.Generator) -> _Choice:

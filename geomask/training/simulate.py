@@ -2,8 +2,8 @@
 
 `clouds.py` says where clouds are and how thick; here a two-stream formula turns thickness into
 cloud reflectance and transmission per band, and the same thickness, moved away from the sun, takes
-the direct light from the ground. What the sky scatters onto the ground (more in blue than in the
-infrared) and the path radiance of clear air remain in a shadow.
+light from the ground. What the clouds pass on, what the sky scatters onto the ground (more in blue
+than in the infrared) and the path radiance of clear air remain in a shadow.
 
 Sources stand in `clouds.py`; the thresholds below are our judgement.
 """
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from geomask.errors import OptionError
-from geomask.training.cloud_light import direct_light, light_from_above, relief_shading
+from geomask.training.cloud_light import light_below, light_from_above, relief_shading
 from geomask.training.clouds import (
     CloudField,
     CloudLayer,
@@ -36,6 +36,8 @@ Labels = npt.NDArray[np.uint8]
 CLEAR, THICK, THIN, SHADOW, SNOW, IGNORE = 0, 1, 2, 3, 4, 255
 """Codes of a chip's labels."""
 
+CLOUDS = (THICK, THIN)
+
 THICK_REFLECTANCE, THIN_REFLECTANCE, CLEAR_REFLECTANCE = 0.28, 0.045, 0.02
 """Visible reflectance a cloud adds: thick above the first, thin above the second, not there below
 the third; between the last two nobody can say, and the label is IGNORE."""
@@ -44,7 +46,11 @@ SEEN_DARKENING = 0.012
 """Reflectance that a shadow must take from some band to be seen: over dark water it is IGNORE."""
 
 SHADOW_LIGHT, SUNLIT_LIGHT = 0.6, 0.85
-"""Fraction of direct light: shadow below the first, sunlit above the second, IGNORE between."""
+"""Fraction of sunlight: shadow below the first, sunlit above the second, IGNORE between."""
+
+LEAK = (0.0, 1.0)
+"""What of the light that clouds scatter downwards reaches the ground (`light_below`), lowest and
+highest: all below a wide deck, little below a tower that it leaves at the sides."""
 
 
 def simulate_clouds(
@@ -154,12 +160,13 @@ def render_fields(
 ) -> tuple[Float, Labels]:
     """The image under the given clouds, and the labels that are true of it.
 
-    image: float32 (bands, height, width), reflectance (TOA, or surface), north up, cloud-free.
+    image: float32 (bands, height, width), reflectance (TOA, or surface), north up.
     bands: common name of each band. pixel_size: metres.
     noise: standard deviation of the sensor's noise, reflectance. misregistration: pixels, standard
     deviation per band of the clouds' parallax against the ground.
     ignore_faint: False to decide every pixel, at the middle of what would be IGNORE.
-    base_labels: uint8 (height, width), chip codes of the clear image; kept where nothing is drawn.
+    base_labels: uint8 (height, width), chip codes of the image; kept where nothing is drawn. On
+    clouds that the image has no shadow falls.
     Returns float32 (bands, height, width) and uint8 (height, width): 0 clear, 1 thick cloud, 2 thin
     cloud, 3 cloud shadow, 4 snow, 255 where cloud or shadow is too faint to tell, or the ground
     too dark for a shadow to be seen.
@@ -169,8 +176,10 @@ def render_fields(
     base = _checked_labels(image, bands, base_labels)
     shape = (image.shape[1], image.shape[2])
     light = np.ones(shape, np.float32)
+    leak = rng.uniform(*LEAK)
     for field in fields:
-        light *= direct_light(field, shape, pixel_size, sun)
+        light *= light_below(field, shape, pixel_size, sun, leak)
+    light[np.isin(base, CLOUDS)] = 1
     ordered = sorted(fields, key=lambda field: field.height)
     seen = [
         _Seen(
@@ -187,7 +196,7 @@ def render_fields(
     for index, name in enumerate(bands):
         optics = band_optics(name)
         # Surface reflectance has little path radiance in it; the darkest pixels bound it.
-        darkest = max(0.0, 0.9 * float(np.percentile(image[index, ::4, ::4], 1)))
+        darkest = max(0.0, 0.9 * float(np.nanpercentile(image[index, ::4, ::4], 1)))
         path = np.float32(min(haze * optics.path, darkest))
         diffuse = np.float32(min(0.6, diffusion * optics.diffuse))
         lost = (image[index] - path) * (1 - diffuse) * (1 - light)
@@ -199,7 +208,7 @@ def render_fields(
         result += np.float32(noise) * rng.standard_normal(result.shape, np.float32)
     labels = _labels(fields, light, base, ignore_faint)
     if ignore_faint:
-        labels[(labels == SHADOW) & (taken < SEEN_DARKENING)] = IGNORE
+        labels[(labels == SHADOW) & (base != SHADOW) & (taken < SEEN_DARKENING)] = IGNORE
     return np.maximum(result, 0.0, out=result), labels
 
 
@@ -260,10 +269,10 @@ def _labels(fields: Sequence[CloudField], light: Float, base: Labels, ignore_fai
         thin = faint = (thin + faint) / 2
         shadow = dimmed = (shadow + dimmed) / 2
     labels = base.copy()
-    labels[light < dimmed] = IGNORE
+    labels[(light < dimmed) & (base != SHADOW)] = IGNORE
     labels[light < shadow] = SHADOW
-    labels[(added >= faint) & (labels != SHADOW)] = IGNORE
-    labels[added >= thin] = THIN
-    labels[added >= THICK_REFLECTANCE] = THICK
+    labels[(added >= faint) & (labels != SHADOW) & ~np.isin(base, CLOUDS)] = IGNORE
+    labels[(added >= thin) & (base != THICK)] = THIN
     labels[base == IGNORE] = IGNORE
+    labels[added >= THICK_REFLECTANCE] = THICK
     return labels

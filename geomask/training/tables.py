@@ -30,8 +30,9 @@ class DataTable(Table):
     or none of them there: validation_share of all groups.
     simulate_share: 0 to 1, samples of clouds drawn over cloud-free chips, where those are given
     beside labelled ones. simulated_gsd: metres, (finest, coarsest) pixel size at which these are
-    made; labelled chips keep theirs, but for resize and augment.rescale. workers: processes that
-    prepare samples, 0 for none.
+    made; labelled chips keep theirs, but for resize and augment.rescale. overdraw_share: 0 to 1,
+    labelled samples that have clouds drawn over them, too, where their pixel size is known.
+    workers: processes that prepare samples, 0 for none.
     """
 
     patch: int = Field(default=256, ge=32, multiple_of=32)
@@ -42,6 +43,7 @@ class DataTable(Table):
     validation_share: float = Field(default=VALIDATION_SHARE, gt=0, lt=1)
     simulate_share: float = Field(default=0.5, ge=0, le=1)
     simulated_gsd: tuple[float, float] = (10.0, 30.0)
+    overdraw_share: float = Field(default=0.0, ge=0, le=1)
     workers: int = Field(default=2, ge=0)
 
     @model_validator(mode="after")
@@ -113,7 +115,8 @@ class AugmentTable(Table):
     """How a patch is varied; see `augment.Augment`. Shares are probabilities, 0 switches off.
 
     flips: quarter turns as well. colour_jitter: how far brightness, contrast, saturation (as
-    factors, 0 to 1) and hue (in turns, 0 to 0.5) of red, green and blue may stray.
+    factors, 0 to 1) and hue (in turns, 0 to 0.5) of red, green and blue may stray. surface_share:
+    patches whose path reflectance is taken away, as surface reflectance lacks it.
     """
 
     flips: bool = True
@@ -126,6 +129,7 @@ class AugmentTable(Table):
     noise: float = Field(default=0.004, ge=0)
     haze_share: float = Field(default=0.2, ge=0, le=1)
     haze: float = Field(default=0.05, ge=0)
+    surface_share: float = Field(default=0.0, ge=0, le=1)
     saturate_share: float = Field(default=0.25, ge=0, le=1)
     saturate: tuple[float, float] = (0.3, 0.6)
     colour_jitter_share: float = Field(default=0.0, ge=0, le=1)

@@ -85,6 +85,23 @@ def test_bands_are_dropped_to_a_set_the_image_has() -> None:
     assert not result[1:, 1:].isnan().any()
 
 
+def test_air_is_taken_away_as_far_as_the_darkest_pixels_allow() -> None:
+    table = STILL.model_copy(update={"surface_share": 1.0})
+    augment = Augment(table, ("blue", "swir16", "thermal"), [], 32)
+    image = torch.full((40, 3, 32, 32), 0.3)
+    image[20:, 0, :8] = 0.01
+    image[0, 1] = math.nan
+    result = augment.clear_air(image, seeded())
+    path = (0.3 - result[:20, 0, 16, 16]) / (1 - 2 * result[:20, 0, 16, 16])
+    assert 0.0425 <= float(path.min()) < 0.055 < 0.075 < float(path.max()) <= 0.085
+    torch.testing.assert_close(result[20:, 0, :8], torch.zeros(20, 8, 32), atol=1e-6, rtol=0)
+    assert result[0, 1].isnan().all()
+    torch.testing.assert_close(result[:, 2], image[:, 2])
+    rare = Augment(table.model_copy(update={"surface_share": 0.3}), ("blue",), [], 32)
+    changed = (rare.clear_air(image[:, :1], seeded()) != image[:, :1]).flatten(1).any(dim=1)
+    assert 4 < int(changed.sum()) < 20
+
+
 def test_saturated_bands_are_eight_bit_below_their_level() -> None:
     table = STILL.model_copy(update={"saturate_share": 1.0, "saturate": (0.4, 0.4)})
     image = torch.linspace(0, 1, 1000).reshape(1, 1, 25, 40).repeat(1, 2, 1, 1)

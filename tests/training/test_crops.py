@@ -7,7 +7,7 @@ import pytest
 
 from geomask.errors import RecipeError
 from geomask.training.chips import read_image, read_labels, read_manifest
-from geomask.training.crops import labelled_crop, resized, simulated_crop
+from geomask.training.crops import clouds_over, labelled_crop, resized, simulated_crop
 
 
 def test_a_chip_smaller_than_that_is_not_resized() -> None:
@@ -53,6 +53,22 @@ def test_clouds_are_drawn_over_the_whole_crop(chip_folder) -> None:
         assert np.isfinite(image).all()
         found |= set(np.unique(codes))
     assert {0, 1, 3} <= found
+
+
+def test_clouds_over_a_labelled_crop_are_drawn_in_the_bands_it_has() -> None:
+    image = np.full((3, 64, 64), 0.2, np.float32)
+    image[1] = np.nan
+    codes = np.full((64, 64), 4, np.uint8)
+    found = set()
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        result, labels = clouds_over(image, codes, ("red", "nir", "swir16"), 30.0, rng)
+        assert np.isnan(result[1]).all()
+        assert np.isfinite(result[[0, 2]]).all()
+        found |= set(np.unique(labels))
+    assert {1, 3, 4} <= found
+    assert (image[0] == np.float32(0.2)).all()
+    assert (codes == 4).all()
 
 
 def test_clouds_need_bands_and_pixel_size(chip_folder) -> None:

@@ -39,6 +39,23 @@ def test_every_chip_is_shown_once_in_another_order_each_time(chip_folder) -> Non
     assert turns[0] != turns[1]
 
 
+def test_clouds_are_drawn_over_labelled_samples_in_their_share(chip_folder) -> None:
+    chips = read_manifest(chip_folder(count=2))
+    crops = ["data.patch=32", "data.overdraw_share="]
+    still, half, all_of_them = (
+        TrainingSamples(load_recipe("default", [crops[0], f"{crops[1]}{share}"]), chips)
+        for share in (0, 0.5, 1)
+    )
+    changed = [not torch.equal(half[n]["labels"], still[n]["labels"]) for n in range(40)]
+    assert 5 < sum(changed) < 25
+    assert (
+        sum(not torch.equal(all_of_them[n]["labels"], still[n]["labels"]) for n in range(40)) > 25
+    )
+    sizeless = [replace(chip, gsd=None) for chip in chips]
+    blind = TrainingSamples(all_of_them.recipe, sizeless)
+    assert all(torch.equal(blind[n]["labels"], still[n]["labels"]) for n in range(40))
+
+
 def test_without_labelled_chips_all_samples_are_simulated(chip_folder) -> None:
     clear = read_manifest(chip_folder("clear", 2, labelled=False), labelled=False)
     recipe = load_recipe("default", ["data.patch=32", "data.simulate_share=0"])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomask.errors import OptionError
-from geomask.training.cloud_light import direct_light
+from geomask.training.cloud_light import direct_light, light_below
 from geomask.training.clouds import (
     CloudField,
     CloudLayer,
@@ -236,6 +236,37 @@ def test_direct_light_is_full_under_no_cloud_and_none_under_a_thick_one():
     light = direct_light(disc(height=300.0), (SIZE, SIZE), 10.0, HIGH_SUN)
     assert light[SIZE // 2 - 30, SIZE // 2] < 0.01
     assert light[-1, -1] == pytest.approx(1.0)
+
+
+def test_below_a_wide_cloud_arrives_what_it_passes_on_and_below_a_small_one_less():
+    shape, middle = (SIZE, SIZE), (SIZE // 2 - 30, SIZE // 2)
+    wide = CloudField(np.full((3 * SIZE, 3 * SIZE), 10, np.float32), (SIZE, SIZE), 300.0)
+    passed = 1 - two_stream_reflectance(np.float32(10), ice=False)
+    np.testing.assert_allclose(light_below(wide, shape, 10.0, HIGH_SUN, 1.0), passed, atol=1e-4)
+    dark = light_below(wide, shape, 10.0, HIGH_SUN, 0.0)
+    np.testing.assert_allclose(dark, direct_light(wide, shape, 10.0, HIGH_SUN), atol=1e-4)
+    small = disc(height=300.0, thickness=10.0, radius=8)
+    some = light_below(small, shape, 10.0, HIGH_SUN, 1.0)
+    assert dark.max() + 0.05 < some[middle] < 0.8 * passed
+    assert some.max() <= 1.0
+
+
+def test_more_clouds_leave_clouds_and_shadows_that_are_labelled_as_they_are():
+    base = np.zeros((SIZE, SIZE), np.uint8)
+    base[:, :20], base[:, 20:30], base[:, 30:40], base[:10] = THICK, THIN, SHADOW, IGNORE
+    clear, _ = render([], base_labels=base)
+    image, labels = render([disc(300.0, radius=40)], base_labels=base)
+    _, alone = render([disc(300.0, radius=40)])
+    drawn = alone == THICK
+    assert (labels[drawn] == THICK).all()
+    assert drawn[:10].any()
+    assert (labels[:10][~drawn[:10]] == IGNORE).all()
+    for code in (THICK, THIN):
+        own = (base == code) & ~drawn
+        assert (alone[own] == SHADOW).any()
+        assert (labels[own] == code).all()
+        np.testing.assert_array_equal(image[:, own], clear[:, own])
+    assert (labels[(base == SHADOW) & ~drawn] == SHADOW).all()
 
 
 def test_spectral_noise_is_standardised_and_its_smoothing_takes_the_finest_detail():
