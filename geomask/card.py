@@ -33,14 +33,17 @@ class _Record(BaseModel):
 
 
 class Normalisation(_Record):
-    """Reflectance to network input: clip, scale to 0-1 over the clip, quantise, standardise.
+    """Reflectance to network input: clip, scale to 0-1 over the clip, quantise, bend, standardise.
 
     t = (clip(reflectance) - clip[0]) / (clip[1] - clip[0]), then t = round(t * (levels - 1)) /
-    (levels - 1) where levels is given, then (t - mean) / std per band.
+    (levels - 1) where levels is given, then t = log(1 + t / knee) / log(1 + 1 / knee) where knee
+    is, then (t - mean) / std per band. Far above the knee what counts is the ratio of reflectances,
+    so that a shadow is as much darker than its ground on dark ground as it is on bright.
     """
 
     clip: tuple[float, float] = (0.0, 1.0)
     levels: int | None = Field(default=None, ge=2, le=65536)
+    knee: float | None = Field(default=None, ge=1e-4, le=10)
     mean: tuple[float, ...]
     std: tuple[float, ...]
 

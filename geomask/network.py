@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,11 +45,16 @@ class Normalise(nn.Module):
         super().__init__()
         self.low, self.high = spec.clip
         self.steps = None if spec.levels is None else spec.levels - 1
+        self.knee = spec.knee
         shape = (1, len(spec.mean), 1, 1)
         mean, std = (torch.tensor(value, dtype=torch.float64) for value in (spec.mean, spec.std))
-        # (t - low) / (high - low), then (t - mean) / std, as one product and one sum.
-        gain = 1 / ((self.high - self.low) * std)
-        shift = -self.low * gain - mean / std
+        if spec.knee is None:
+            # (t - low) / (high - low), then (t - mean) / std, as one product and one sum.
+            gain = 1 / ((self.high - self.low) * std)
+            shift = -self.low * gain - mean / std
+        else:
+            gain = 1 / (math.log1p(1 / spec.knee) * std)
+            shift = -mean / std
         self.register_buffer("gain", gain.float().reshape(shape), persistent=False)
         self.register_buffer("shift", shift.float().reshape(shape), persistent=False)
 
@@ -59,6 +65,8 @@ class Normalise(nn.Module):
         if self.steps is not None:
             step = (self.high - self.low) / self.steps
             t = t.sub_(self.low).div_(step).round_().mul_(step).add_(self.low)
+        if self.knee is not None:
+            t = t.sub_(self.low).div_((self.high - self.low) * self.knee).log1p_()
         return t.mul_(self.gain).add_(self.shift).nan_to_num_(nan=0.0)
 
 
