@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections.abc import Iterator
@@ -70,6 +71,19 @@ def test_normalisation_clips_quantises_and_standardises() -> None:
     x = torch.tensor([-0.1, 0.0, 0.2, 0.4, 0.9, torch.nan]).reshape(1, 1, 1, -1)
     steps = torch.tensor([0, 0, 128, 255, 255]) / 255
     expected = torch.cat([(steps - 0.5) / 0.25, torch.zeros(1)])
+    torch.testing.assert_close(Normalise(spec)(x).flatten(), expected)
+
+
+@pytest.mark.parametrize("levels", [None, 256])
+def test_normalisation_bends_above_the_knee(levels: int | None) -> None:
+    clip, knee = (0.1, 0.9), 0.05
+    spec = Normalisation(clip=clip, levels=levels, knee=knee, mean=(0.5,), std=(0.25,))
+    x = torch.tensor([0.0, 0.1, 0.3, 0.9, 1.5, torch.nan]).reshape(1, 1, 1, -1)
+    t = ((x[..., :-1].clamp(*clip) - 0.1) / 0.8).flatten()
+    t = t if levels is None else (t * 255).round() / 255
+    bent = torch.log(1 + t / knee) / math.log(1 + 1 / knee)
+    assert (bent[1], bent[3]) == pytest.approx((0, 1), abs=1e-6)
+    expected = torch.cat([(bent - 0.5) / 0.25, torch.zeros(1)])
     torch.testing.assert_close(Normalise(spec)(x).flatten(), expected)
 
 
