@@ -164,5 +164,7 @@ def test_a_folder_of_three_resolutions_lies_on_the_finest(germany: Path, data: P
     ):
         assert grid_of(mask) == grid_of(band)
         assert (mask.width, mask.height) == (1536, 768)
-    assert share(germany, slice(200, 500), slice(500, 900), 1) < 0.05, "clear land"
+    assert share(germany, slice(200, 500), slice(500, 680), 1) < 0.01, "clear land"
+    assert share(germany, slice(330, 500), slice(500, 900), 1) < 0.01, "clear land and a lake"
+    assert share(germany, slice(200, 260), slice(840, 900), 1) > 0.5, "a bank of cloud"
     assert share(germany, slice(690, 740), slice(520, 600), 1) > 0.3, "the denser cloud"
