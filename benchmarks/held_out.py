@@ -1,10 +1,12 @@
 """Masks of the chips whose places a model was not trained on, to be scored as any other masks.
 
     python -m benchmarks.held_out default no-alberta.safetensors \\
-        --data chips/ --clear clear-chips/ --out masks/ [--without swir16 swir22]
+        --data chips/ --clear clear-chips/ --out masks/ \\
+        [--without swir16 swir22] [--shift shadow=1.4]
 
 Of several models, a chip is given to the first that was not trained on its group; a chip that all
-of them have seen gets no mask. --without: as if scenes did not have these bands.
+of them have seen gets no mask. --without: as if scenes did not have these bands. --shift: add to
+the logit of a class, of models by the default recipe.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from benchmarks.peer_masks import write_mask
 from geomask import load_model
 from geomask.classes import NODATA
 from geomask.evaluation.subject import ModelSubject
+from geomask.training.calibration import shift_logits
 from geomask.training.chips import Chip, cloud_free_chips, read_manifest
+from geomask.training.recipe import load_recipe
 
 
 def classify(subject: ModelSubject, chip: Chip, hidden: Sequence[str], out: Path) -> None:
@@ -41,10 +45,15 @@ def main() -> None:
     parser.add_argument("--clear", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--without", nargs="+", default=[], metavar="BAND")
+    parser.add_argument("--shift", nargs="+", default=[], metavar="CLASS=NUMBER")
     given = parser.parse_args()
     warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
     given.out.mkdir(parents=True, exist_ok=True)
+    shift = {name: float(value) for name, value in (text.split("=") for text in given.shift)}
     subjects = [ModelSubject(load_model(name)) for name in given.models]
+    for subject in subjects:
+        body = subject.model.network.get_submodule("body")
+        shift_logits(body, load_recipe("default"), shift)
     seen = [subject.model.card.provenance["training_groups"] for subject in subjects]
     chips = [*read_manifest(given.data), *cloud_free_chips(given.clear)]
     written = 0

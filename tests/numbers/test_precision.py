@@ -63,7 +63,7 @@ def liss4(model: Model) -> Model:
 
 
 def test_classes_of_the_example_differ_only_at_ties(model: Model) -> None:
-    """Simulated, with more boundaries than a real scene: 12 % of its pixels lie at one."""
+    """Simulated, with more boundaries than a real scene: 10 % of its pixels lie at one."""
     with open_scene(EXAMPLE) as scene:
         assert agreement(scene, model) > 0.998
 
