@@ -21,7 +21,7 @@ from pathlib import Path
 
 NAMES = ("startup", "decode", "predict", "vectorize", "networks", "settings", "peers", "batch")
 """Those that make what they need. The others score models on data: crossvalidate, model_tables,
-peer_masks, contact_sheet; seams takes a scene."""
+held_out, peer_masks, contact_sheet, shadow_light; seams takes a scene."""
 
 LIBRARIES = ("geomask", "torch", "segmentation-models-pytorch", "rasterio", "numpy", "shapely")
 

@@ -50,10 +50,11 @@ def main() -> None:
     warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
     given.out.mkdir(parents=True, exist_ok=True)
     shift = {name: float(value) for name, value in (text.split("=") for text in given.shift)}
-    subjects = [ModelSubject(load_model(name)) for name in given.models]
-    for subject in subjects:
-        body = subject.model.network.get_submodule("body")
-        shift_logits(body, load_recipe("default"), shift)
+    models = [load_model(name) for name in given.models]
+    recipe = load_recipe("default")
+    for model in models:
+        shift_logits(model.network.get_submodule("body"), recipe, shift)
+    subjects = [ModelSubject(model) for model in models]
     seen = [subject.model.card.provenance["training_groups"] for subject in subjects]
     chips = [*read_manifest(given.data), *cloud_free_chips(given.clear)]
     written = 0

@@ -19,26 +19,19 @@ import numpy.typing as npt
 import rasterio
 from scipy import ndimage
 
-from geomask.training.chips import (
-    CHIP_LABELS,
-    Chip,
-    cloud_free_chips,
-    read_image,
-    read_labels,
-    read_manifest,
-)
+from geomask.training.chips import Chip, cloud_free_chips, read_image, read_labels, read_manifest
 from geomask.training.clouds import Float, random_sun
-from geomask.training.simulate import SHADOW, random_scene_clouds
+from geomask.training.simulate import CLEAR, SHADOW, random_scene_clouds
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
-NEAR, ENOUGH, GROUND, SIDE = 15, 200, 0.1, 256
+NEAR, ENOUGH, GROUND = 15, 200, 0.1
 
 
 def of_chip(chip: Chip) -> Float | None:
     """float (bands,): shadow over clear ground beside it, NaN where a band is absent."""
     labels, image = read_labels(chip), read_image(chip, BANDS)
-    shadow = labels == CHIP_LABELS["shadow"]
-    beside = ndimage.binary_dilation(shadow, iterations=NEAR) & (labels == CHIP_LABELS["clear"])
+    shadow = labels == SHADOW
+    beside = ndimage.binary_dilation(shadow, iterations=NEAR) & (labels == CLEAR)
     if min(shadow.sum(), beside.sum()) < ENOUGH:
         return None
     return np.asarray(np.median(image[:, shadow], axis=1) / np.median(image[:, beside], axis=1))
@@ -49,7 +42,7 @@ def of_samples(chips: Sequence[Chip], count: int) -> npt.NDArray[np.float64]:
     rng, found = np.random.default_rng(0), []
     for number in range(count):
         chip = chips[number % len(chips)]
-        ground = read_image(chip, BANDS)[:, :SIDE, :SIDE]
+        ground = read_image(chip, BANDS)
         image, labels = random_scene_clouds(
             ground, BANDS, pixel_size=chip.gsd or 10.0, sun=random_sun(rng), rng=rng
         )

@@ -58,6 +58,8 @@ class Augment:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """generator: a CPU generator; numbers are drawn on the CPU, but noise."""
         image, labels = self.warp(image, labels, generator)
+        if self.table.surface_share:
+            image = self.clear_air(image, generator)
         image = self.vary(image, generator)
         if self.table.colour_jitter_share:
             image = self.jitter(image, generator)
@@ -110,11 +112,8 @@ class Augment:
         return torch.cat([linear, middle - linear @ centre], dim=2)
 
     def vary(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Clear air taken away, gain, offset, haze, noise and 8-bit saturation, each drawn per
-        image."""
+        """Gain, offset, haze, noise and 8-bit saturation, each drawn per image."""
         table = self.table
-        if table.surface_share:
-            image = self.clear_air(image, generator)
         count, bands = image.shape[:2]
 
         def draw(*size: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:

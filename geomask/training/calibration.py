@@ -30,8 +30,8 @@ CLOUD_FREE = 0.3
 """What a cloud-free chip counts for beside a labelled one, where shares of classes are looked at.
 
 Labelled chips are of cloudy scenes: nearly half of the default model's are cloud. With them alone
-most thin cloud is found, and more roofs, quarries and rims of shadows are called cloud;
-docs/model.md has the figures that this number was chosen by."""
+most thin cloud is found, and more roofs, quarries and rims of shadows are called cloud. It was
+chosen with an earlier model than the bundled one (docs/model.md)."""
 
 LARGEST_SHIFT = 3.0
 """Of a logit, either way: odds of 20. What needs more is no matter of shares."""

@@ -13,8 +13,9 @@ from geomask.training.clouds import CloudField, Float, Sun, two_stream_reflectan
 
 DIFFUSION_LENGTH = 0.3
 """Of a cloud's height above the ground: how far the light that it scatters downwards spreads to
-either side (half the width of a box). Our judgement: half of what a small element of a Lambertian
-cloud base sends down falls within one height of its foot."""
+either side (half the width of a box, applied twice). Our judgement: of what a small element of a
+Lambertian cloud base sends down half falls within one height of its foot, and clouds scatter
+forwards."""
 
 SUN_DIAMETER = 0.0093
 """Apparent diameter of the sun, radians: the penumbra's width per metre of light path."""
@@ -38,9 +39,8 @@ def light_below(
 
     Direct light, and of what the cloud scatters downwards (the two-stream transmittance less the
     direct) the part `leak`, spread over the surroundings: below a wide cloud of thickness 10 half
-    of the light arrives, if nothing leaks out at its sides, and below a small one hardly any. On
-    Landsat 8 shadows have 0.35 to 0.5 of the nir and swir of the lit ground beside them.
-    leak: 0 to 1.
+    of the light arrives, if nothing leaks out at its sides, and below a small one hardly any.
+    `benchmarks/shadow_light.py` compares the shadows with real ones. leak: 0 to 1.
     """
     thickness = _projected(field, shape, pixel_size, sun)
     direct = _direct(thickness, sun)

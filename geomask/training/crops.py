@@ -28,6 +28,11 @@ def resized(shape: tuple[int, int], side: int | None) -> tuple[int, int]:
     return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
+def resized_gsd(chip: Chip, side: int | None) -> float | None:
+    """Metres, the pixel size of the chip as `resized`; None where nothing states it."""
+    return chip.gsd and chip.gsd * max(chip.shape) / max(resized(chip.shape, side))
+
+
 def labelled_crop(
     chip: Chip,
     bands: Sequence[str],

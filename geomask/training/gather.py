@@ -18,7 +18,7 @@ from geomask.training.chips import (
     read_labels,
     read_manifest,
 )
-from geomask.training.crops import resized
+from geomask.training.crops import resized_gsd
 from geomask.training.recipe import Recipe
 from geomask.training.splits import Split, assign_splits, stated_split
 
@@ -135,11 +135,8 @@ def resolution_of(recipe: Recipe, chips: Gathered) -> tuple[float, float]:
     """
     if recipe.card.resolution:
         return recipe.card.resolution
-    sizes = []
-    for chip in chips.training:
-        if chip.gsd:
-            seen = resized(chip.shape, recipe.data.resize)
-            sizes.append(chip.gsd * max(chip.shape) / max(seen))
+    seen = (resized_gsd(chip, recipe.data.resize) for chip in chips.training)
+    sizes = [size for size in seen if size]
     for chip in chips.clear_training:
         sizes += [max(chip.gsd or 0.0, limit) for limit in recipe.data.simulated_gsd]
     if not sizes:

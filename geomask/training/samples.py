@@ -21,6 +21,7 @@ from geomask.training.crops import (
     clouds_over,
     labelled_crop,
     resized,
+    resized_gsd,
     simulated_crop,
 )
 from geomask.training.recipe import Recipe
@@ -92,9 +93,9 @@ class TrainingSamples(Dataset[Sample]):
             image, codes = simulated_crop(chip, bands, self.side, data.simulated_gsd, rng, other)
         else:
             image, codes = labelled_crop(chip, bands, self.side, rng, data.resize, label)
-            if chip.gsd and rng.random() < data.overdraw_share:
-                pixel_size = chip.gsd * max(chip.shape) / max(resized(chip.shape, data.resize))
-                image, codes = clouds_over(image, codes, bands, pixel_size, rng)
+            gsd = resized_gsd(chip, data.resize)
+            if gsd and rng.random() < data.overdraw_share:
+                image, codes = clouds_over(image, codes, bands, gsd, rng)
         return _sample(chip, image, codes, self.channels)
 
     def _draw(self, rng: np.random.Generator) -> _Choice:

@@ -37,6 +37,7 @@ CLEAR, THICK, THIN, SHADOW, SNOW, IGNORE = 0, 1, 2, 3, 4, 255
 """Codes of a chip's labels."""
 
 CLOUDS = (THICK, THIN)
+"""Codes of cloud, onto which no drawn shadow falls."""
 
 THICK_REFLECTANCE, THIN_REFLECTANCE, CLEAR_REFLECTANCE = 0.28, 0.045, 0.02
 """Visible reflectance a cloud adds: thick above the first, thin above the second, not there below
@@ -175,11 +176,7 @@ def render_fields(
     """
     base = _checked_labels(image, bands, base_labels)
     shape = (image.shape[1], image.shape[2])
-    light = np.ones(shape, np.float32)
-    leak = rng.uniform(*LEAK)
-    for field in fields:
-        light *= light_below(field, shape, pixel_size, sun, leak)
-    light[np.isin(base, CLOUDS)] = 1
+    light = _sunlight(fields, base, pixel_size, sun, leak=rng.uniform(*LEAK))
     ordered = sorted(fields, key=lambda field: field.height)
     seen = [
         _Seen(
@@ -229,6 +226,18 @@ def _checked_labels(image: Float, bands: Sequence[str], labels: Labels | None) -
             f"together; pass (bands, height, width), one name per band and (height, width)"
         )
     return base
+
+
+def _sunlight(
+    fields: Sequence[CloudField], base: Labels, pixel_size: float, sun: Sun, leak: float
+) -> Float:
+    """float32 (height, width), 0 to 1: `light_below` of all fields; 1 on clouds that were there."""
+    shape = (base.shape[0], base.shape[1])
+    light = np.ones(shape, np.float32)
+    for field in fields:
+        light *= light_below(field, shape, pixel_size, sun, leak)
+    light[np.isin(base, CLOUDS)] = 1
+    return light
 
 
 def _seen_through(
