@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from rasterio.crs import CRS
 
 from geomask.batch.options import POLYGONS
 from geomask.batch.places import Places
-from geomask.batch.record import Record
+from geomask.batch.record import KnownGrid, Record
 from geomask.classes import ClassTable, MaskClass
 from geomask.errors import GeomaskWarning
 from geomask.grid import Grid
@@ -85,16 +85,18 @@ def _item(record: Record, when: datetime, places: Places, root: Path) -> Item:
         role: os.path.relpath(places.root / path, below).replace(os.sep, "/")
         for role, path in roles.items()
     }
-    assert record.footprint is not None  # `write_catalog` is given no other
+    # `write_catalog` is given no other.
+    assert record.footprint is not None
+    assert record.grid is not None
     facts = MaskFacts(
         name=record.name,
-        grid=_grid(record.grid or {}),
+        grid=_grid(record.grid),
         footprint=record.footprint,
-        classes=ClassTable(tuple(_class(entry) for entry in record.classes)),
+        classes=ClassTable(tuple(MaskClass(c.code, c.name, c.color) for c in record.classes)),
         pixels=record.pixels,
         when=when,
         version=record.geomask,
-        model=record.model["name"],
+        model=record.model.name,
         scene=record.scene,
     )
     item = item_of(facts, addresses.pop("mask"))
@@ -105,15 +107,9 @@ def _item(record: Record, when: datetime, places: Places, root: Path) -> Item:
     return item
 
 
-def _grid(known: Mapping[str, Any]) -> Grid:
+def _grid(known: KnownGrid) -> Grid:
     """Of a record that has a footprint, and so a CRS."""
-    transform = Affine(*known["transform"])
-    return Grid(CRS.from_wkt(known["crs"]), transform, known["width"], known["height"])
-
-
-def _class(entry: Mapping[str, Any]) -> MaskClass:
-    red, green, blue = entry["color"]
-    return MaskClass(entry["code"], entry["name"], (red, green, blue))
+    return Grid(CRS.from_wkt(known.crs), Affine(*known.transform), known.width, known.height)
 
 
 def _role(path: str) -> str | None:

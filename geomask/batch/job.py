@@ -20,7 +20,9 @@ from geomask.batch.places import Places, with_companions
 from geomask.batch.record import (
     BEGUN,
     DONE,
+    Failure,
     Record,
+    UsedModel,
     fingerprints,
     read_record,
     write_record,
@@ -137,7 +139,7 @@ class SceneWorker:
             scene=task.scene,
             name=task.name,
             inputs=inputs,
-            model={"name": prediction.model, "sha256": prediction.model_sha256},
+            model=UsedModel(prediction.model, prediction.model_sha256),
             options=self.order.deciding(),
             outputs=written(outputs, self.places),
             polygons=None if polygons is None else polygons.counts,
@@ -223,7 +225,7 @@ class SceneWork:
 
     def lost(self, task: Task, reason: str) -> Record:
         """Quarantine a scene that no worker survived."""
-        return saved(self.order, task, self.order.failed(task, "WorkerLost", reason))
+        return saved(self.order, task, self.order.failed(task, Failure("WorkerLost", reason)))
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:

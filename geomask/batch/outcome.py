@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import traceback
-from dataclasses import replace
 from typing import Any
 
-from geomask.batch.record import Record, write_record
+from geomask.batch.record import Failure, KnownClass, KnownGrid, Record, write_record
 from geomask.batch.task import Order, Task
 from geomask.engine import Engine
 from geomask.errors import GeomaskError, OutputError
@@ -29,11 +28,10 @@ def saved(order: Order, task: Task, record: Record) -> Record:
 def failed(order: Order, task: Task, error: Exception) -> Record:
     """The record of a scene that an error ended; a traceback is in it where the error was none
     that geomask raises on purpose."""
-    record = order.failed(task, type(error).__name__, str(error) or type(error).__name__)
-    if isinstance(error, GeomaskError):
-        return record
-    text = "".join(traceback.format_exception(error))
-    return replace(record, error={**(record.error or {}), "traceback": text})
+    kind = type(error).__name__
+    expected = isinstance(error, GeomaskError)
+    trace = None if expected else "".join(traceback.format_exception(error))
+    return order.failed(task, Failure(kind, str(error) or kind, trace))
 
 
 def results(prediction: Prediction) -> dict[str, Any]:
@@ -50,17 +48,14 @@ def known_of(inference: Inference) -> dict[str, Any]:
     grid, card = inference.scene.grid, inference.model.card
     return {
         "footprint": footprint(grid),
-        "grid": {
-            "crs": None if grid.crs is None else grid.crs.to_wkt(),
-            "epsg": None if grid.crs is None else grid.crs.to_epsg(),
-            "transform": list(grid.transform)[:6],
-            "width": grid.width,
-            "height": grid.height,
-        },
-        "classes": tuple(
-            {"code": item.code, "name": item.name, "color": list(item.color)}
-            for item in card.class_table
+        "grid": KnownGrid(
+            crs=None if grid.crs is None else grid.crs.to_wkt(),
+            epsg=None if grid.crs is None else grid.crs.to_epsg(),
+            transform=tuple(grid.transform)[:6],
+            width=grid.width,
+            height=grid.height,
         ),
+        "classes": tuple(KnownClass(item.code, item.name, item.color) for item in card.class_table),
         "acquisition": inference.scene.acquisition.known(),
     }
 

@@ -49,26 +49,66 @@ class Written:
 
 
 @dataclass(frozen=True)
+class UsedModel:
+    """What a scene was done with. sha256: of the file."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class KnownGrid:
+    """A scene's grid. crs: WKT. epsg: where it has such a number. transform: six numbers, as of
+    rasterio's Affine. Sizes in pixels."""
+
+    crs: str | None
+    epsg: int | None
+    transform: tuple[float, float, float, float, float, float]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class KnownClass:
+    """A class of the mask. color: red, green and blue, 0 to 255."""
+
+    code: int
+    name: str
+    color: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a scene could not be done.
+
+    kind: the error's class. message: as the user is told. traceback: where it was no error that
+    geomask raises on purpose.
+    """
+
+    kind: str
+    message: str
+    traceback: str | None = None
+
+
+@dataclass(frozen=True)
 class Record:
     """What became of one scene.
 
     status: `DONE`, `FAILED` or `BEGUN`. scene: as it was opened. name: of its outputs. inputs:
-    every file it draws on, as it was before it was read. model: name and sha256. options: those
-    that decide what comes out. outputs: all files; of what is not done, those of before. pixels,
-    percent: by class. polygons: by class, None where none were asked for. seconds: by stage, and
-    "total". peak_memory: bytes, of the process until then. attempts: how often it was begun in
-    this run. warnings: as texts. error: kind, message, and a traceback where it was no error that
-    geomask raises on purpose; None when done. footprint: GeoJSON, WGS 84, None without a CRS.
-    grid: crs as WKT, epsg where it has such a number, transform, width, height. classes: code,
-    name and colour of each. acquisition: what the product says of it. worker: who did it. run:
-    identifies the batch run. started, finished: seconds since 1970.
+    every file it draws on, as it was before it was read. options: those that decide what comes out.
+    outputs: all files; of what is not done, those of before. pixels, percent: by class. polygons:
+    by class, None where none were asked for. seconds: by stage, and "total". peak_memory: bytes, of
+    the process until then. attempts: how often it was begun in this run. warnings: as texts. error:
+    None when done. footprint: GeoJSON, WGS 84, None without a CRS. acquisition: what the product
+    says of it. worker: who did it. run: identifies the batch run. started, finished: seconds since
+    1970.
     """
 
     status: str
     scene: str
     name: str
     inputs: tuple[Fingerprint, ...] = ()
-    model: Mapping[str, str] = field(default_factory=dict)
+    model: UsedModel = UsedModel("", "")
     options: Mapping[str, Any] = field(default_factory=dict)
     outputs: tuple[Written, ...] = ()
     pixels: Mapping[str, int] = field(default_factory=dict)
@@ -78,10 +118,10 @@ class Record:
     peak_memory: int | None = None
     attempts: int = 1
     warnings: tuple[str, ...] = ()
-    error: Mapping[str, str] | None = None
+    error: Failure | None = None
     footprint: Mapping[str, Any] | None = None
-    grid: Mapping[str, Any] | None = None
-    classes: tuple[Mapping[str, Any], ...] = ()
+    grid: KnownGrid | None = None
+    classes: tuple[KnownClass, ...] = ()
     acquisition: Mapping[str, Any] = field(default_factory=dict)
     worker: Mapping[str, Any] = field(default_factory=dict)
     run: str = ""
@@ -97,7 +137,12 @@ class Record:
     @property
     def reason(self) -> str:
         """Why it failed, in one line; empty when done."""
-        return "" if self.error is None else shown(" ".join(self.error["message"].split()))
+        return "" if self.error is None else shown(" ".join(self.error.message.split()))
+
+    def why_failed(self) -> dict[str, Any]:
+        """Scene and error, as plain values."""
+        error = None if self.error is None else asdict(self.error)
+        return {"name": self.name, "scene": self.scene, "error": error}
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain values."""
@@ -114,6 +159,8 @@ class Record:
                 raise ValueError(f"output {item.path} is outside of the folder")
         if record.done and not (record.outputs and "nodata" in record.pixels):
             raise ValueError("is done, and has no mask")
+        if record.footprint and (record.grid is None or record.grid.crs is None):
+            raise ValueError("has a footprint, and no CRS")
         return record
 
 
@@ -148,7 +195,7 @@ def still_holds(
     return (
         record.done
         and record.scene == scene
-        and record.model.get("sha256") == model_sha256
+        and record.model.sha256 == model_sha256
         and dict(record.options) == dict(options)
         and all(_fingerprint(item.path) == item for item in record.inputs)
         and all(_size(places.root / item.path) == item.size for item in record.outputs)

@@ -75,7 +75,7 @@ class BatchResult:
             "folder": self.folder,
             "done": len(self.done),
             "skipped": len(self.skipped),
-            "failed": [{"name": r.name, "scene": r.scene, "error": r.error} for r in self.failed],
+            "failed": [record.why_failed() for record in self.failed],
         }
 
 

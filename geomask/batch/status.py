@@ -37,7 +37,7 @@ class Status:
             "folder": self.folder,
             "done": len(self.done),
             "waiting": sorted(self.waiting),
-            "failed": [{"name": r.name, "scene": r.scene, "error": r.error} for r in self.failed],
+            "failed": [record.why_failed() for record in self.failed],
             "seconds": sum(record.seconds.get("total", 0.0) for record in self.done),
         }
 

@@ -60,14 +60,14 @@ def _row(record: Record, classes: Sequence[str]) -> dict[str, Any]:
         "mask": mask,
         "acquired": record.acquisition.get("time"),
         "platform": record.acquisition.get("platform"),
-        "model": record.model.get("name"),
-        "model_sha256": record.model.get("sha256"),
+        "model": record.model.name,
+        "model_sha256": record.model.sha256,
         "seconds": record.seconds.get("total"),
         "attempts": record.attempts,
         "warnings": "; ".join(record.warnings),
         "reason": record.reason,
         **percent,
-        "nodata_percent": 100 * record.pixels["nodata"] / total if total else None,
+        "nodata_percent": 100 * record.pixels.get("nodata", 0) / total if total else None,
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from geomask.batch.options import SceneOptions
 from geomask.batch.places import Places
-from geomask.batch.record import FAILED, Record, read_record, still_holds
+from geomask.batch.record import FAILED, Failure, Record, UsedModel, read_record, still_holds
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Order:
         )
         return record if holds else None
 
-    def failed(self, task: Task, kind: str, message: str) -> Record:
+    def failed(self, task: Task, error: Failure) -> Record:
         """The record of a scene that could not be done."""
         now = time.time()
         earlier = read_record(self.places.record(task.name))
@@ -108,11 +108,11 @@ class Order:
             status=FAILED,
             scene=task.scene,
             name=task.name,
-            model={"name": self.options.model, "sha256": self.model_sha256},
+            model=UsedModel(self.options.model, self.model_sha256),
             options=self.deciding(),
             outputs=() if earlier is None else earlier.outputs,
             attempts=task.attempt,
-            error={"kind": kind, "message": message},
+            error=error,
             run=self.run,
             started=now,
             finished=now,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from geomask.batch.record import DONE, FAILED, Record
+from geomask.batch.record import DONE, FAILED, Failure, Record
 from geomask.batch.task import Task
 from geomask.errors import ModelError
 
@@ -43,9 +43,8 @@ class Sleeping:
         return Record(DONE, task.scene, task.name, attempts=task.attempt)
 
     def lost(self, task: Task, reason: str) -> Record:
-        return Record(
-            FAILED, task.scene, task.name, error={"message": reason}, attempts=task.attempt
-        )
+        error = Failure("WorkerLost", reason)
+        return Record(FAILED, task.scene, task.name, error=error, attempts=task.attempt)
 
     def parted(self) -> Sleeping:
         return self

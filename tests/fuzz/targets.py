@@ -20,7 +20,17 @@ from geomask.band_names import common_names, split_file_name
 from geomask.batch.inputs import find_scenes
 from geomask.batch.names import name_tasks
 from geomask.batch.places import Places
-from geomask.batch.record import Fingerprint, Record, Written, read_records, still_holds
+from geomask.batch.record import (
+    Failure,
+    Fingerprint,
+    KnownClass,
+    KnownGrid,
+    Record,
+    UsedModel,
+    Written,
+    read_records,
+    still_holds,
+)
 from geomask.batch.run import read_scenes
 from geomask.batch.stac_inputs import REMOTE, _from_server, _items
 from geomask.card import CARD_KEY, card_to_text, read_card
@@ -324,13 +334,14 @@ def _record(folder: Path) -> Target:
     places.records.mkdir(parents=True)
     record = Record(
         "done", "/data/a.tif", "a", (Fingerprint("/data/a.tif", 5, 6),),
-        {"name": "m", "sha256": "x"}, {"tta": None}, (Written("a.tif", 5),),
+        UsedModel("m", "x"), {"tta": None}, (Written("a.tif", 5),),
         {"cloud": 3, "nodata": 0},
         {"cloud": 1.0}, {"cloud": 1}, {"total": 1.0}, 5, 1, ("w",), None,
-        {"type": "Polygon", "coordinates": []}, {"crs": "", "width": 1},
-        ({"code": 0, "name": "clear", "color": [0, 0, 0]},), {"time": "2020"}, {"pid": 1}, "r",
+        {"type": "Polygon", "coordinates": []},
+        KnownGrid("", None, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), 1, 1),
+        (KnownClass(0, "clear", (0, 0, 0)),), {"time": "2020"}, {"pid": 1}, "r",
     )  # fmt: skip
-    bad = Record("failed", "/data/a.tif", "a", error={"kind": "SceneError", "message": "a\nb"})
+    bad = Record("failed", "/data/a.tif", "a", error=Failure("SceneError", "a\nb"))
 
     def use() -> None:
         for found in read_records(places):

@@ -87,6 +87,11 @@ def test_a_mask_that_no_file_can_be_called(tmp_path: Path, name: str) -> None:
         {"outputs": []},
         {"pixels": {}},
         {"pixels": {"cloud": "many"}},
+        {"error": {"": "n"}},
+        {"model": {"name": "m"}},
+        {"classes": [{"code": 0, "name": "clear", "color": [0, 0]}]},
+        {"grid": {"crs": "EPSG:32633"}},
+        {"footprint": {"type": "Point"}},
         {"surprise": 1},
     ],
 )
