@@ -26,6 +26,7 @@ from geomask.errors import GeomaskWarning
 from geomask.lanes import open_lanes
 from geomask.mask import UNKNOWN_PERCENT
 from geomask.prepared import prepared_network
+from geomask.signals import result_of
 from geomask.tiling import Patch
 
 Codes = npt.NDArray[np.uint8]
@@ -184,7 +185,7 @@ class Engine:
 
     def collect(self, launch: Launch) -> list[Result]:
         """Wait for what was launched."""
-        launched = launch.result() if isinstance(launch, Future) else launch
+        launched = result_of(launch) if isinstance(launch, Future) else launch
         if launched.done is not None:
             launched.done.synchronize()
         return [

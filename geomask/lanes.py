@@ -12,6 +12,8 @@ from threading import Barrier
 
 import torch
 
+from geomask.signals import result_of
+
 
 def open_lanes(count: int) -> ThreadPoolExecutor:
     """So many threads, among which torch's threads are divided; they end with the executor."""
@@ -20,7 +22,7 @@ def open_lanes(count: int) -> ThreadPoolExecutor:
     ready = Barrier(count)
     try:
         for started in [pool.submit(ready.wait) for _ in range(count)]:
-            started.result()
+            result_of(started)
     except BaseException:  # such as an interrupt
         ready.abort()  # or a lane would wait for one that never comes
         pool.shutdown()

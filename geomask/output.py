@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Self
 
 from geomask.errors import OutputError
 from geomask.signals import undisturbed
-from geomask.staging import LOCK, alone_in, claim, hidden, remove, sweep, target_of
+from geomask.staging import LOCK, alone_in, claim, drop, hidden, sweep, target_of
 
 _PARTS = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj", ".idm", ".ind")
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
@@ -73,7 +74,8 @@ class Staged:
 
     Other files written to `.folder` come into place with it, `a.dbf` beside `a.shp`; extras, which
     it is whole without, after it, whatever has their names.
-    As a context manager it discards on an exception and on leaving without a commit.
+    As a context manager it discards on an exception and on leaving without a commit; so it does
+    where nobody holds it any more, such as after a signal in the moment in which it was made.
     """
 
     def __init__(self, target: str | Path) -> None:
@@ -82,11 +84,12 @@ class Staged:
             self._place = _place(self.target)
             sweep(self._place.parent, self._place.name)
             with undisturbed():
-                self.folder, self._lock = claim(self._place)
+                self.folder, lock = claim(self._place)
+                self._dropped = weakref.finalize(self, drop, self.folder, lock)
         except (OSError, RuntimeError) as error:
             raise OutputError(f"{self.target}: cannot write beside it: {_why(error)}") from error
         except BaseException:  # a signal that waited
-            if hasattr(self, "folder"):
+            if hasattr(self, "_dropped"):
                 self.discard()
             raise
         self.path = self.folder / self.target.name
@@ -139,11 +142,7 @@ class Staged:
     def discard(self) -> None:
         """Remove what was written and not committed; safe to call twice."""
         with undisturbed():
-            # Unlocked first: on NFS an open file cannot be removed, nor the folder it is in.
-            if self._lock is not None:
-                os.close(self._lock)
-                self._lock = None
-            remove(self.folder)
+            self._dropped()
 
     def __enter__(self) -> Self:
         return self

@@ -33,6 +33,7 @@ from geomask.output import Staged
 from geomask.outputs import Outputs
 from geomask.raster_writer import RasterWriter
 from geomask.scene.plausibility import PIXELS, Histogram
+from geomask.signals import result_of
 from geomask.stages import Stages
 from geomask.version import __version__
 
@@ -139,9 +140,9 @@ def _load_ahead(inference: Inference, readers: int) -> Generator[Loaded, None, N
             for patch in inference.plan:
                 pending.append(pool.submit(inference.load, patch))
                 if len(pending) >= readers + inference.batch:
-                    yield pending.popleft().result()
+                    yield result_of(pending.popleft())
             while pending:
-                yield pending.popleft().result()
+                yield result_of(pending.popleft())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -178,12 +179,12 @@ class Writers:
         self.counts += np.bincount(result.codes.ravel(), minlength=256)
         self._pending.append(self._pool.submit(self._write, result))
         while len(self._pending) > WRITES_BEHIND:
-            self._pending.popleft().result()
+            result_of(self._pending.popleft())
 
     def finish(self) -> None:
         """Complete every raster beside its target."""
         while self._pending:
-            self._pending.popleft().result()
+            result_of(self._pending.popleft())
         for raster, _ in self._rasters:
             raster.finish()
 

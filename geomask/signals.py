@@ -1,5 +1,5 @@
-"""Signals that end a run, and the places where they must wait: imports, and outputs on their way
-into place."""
+"""Signals that end a run, and the places where they must wait: imports, locks that are just being
+taken, and outputs on their way into place."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
+from queue import SimpleQueue
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 AGAIN = 0.05
 """Seconds after which a signal comes again that came where nothing can be raised."""
@@ -25,7 +27,18 @@ ENDING = tuple(
 CLEANING = 10.0
 """Seconds that a run has to clean up before another signal ends that, too."""
 
+LOCKING = {"threading", "concurrent", "queue", "contextlib", "logging"}
+"""Packages of Python's own that take locks, or enter contexts, step by step: an exception between
+two steps would leave a lock taken for ever, or a context open."""
+
+LOCKED = 5.0
+"""Seconds that a signal waits for these at most: some libraries wait in them for their work."""
+
 _CAME: list[tuple[int, float]] = []  # and when
+
+_WAITING: dict[int, float] = {}  # since when, signals that were put off for a lock
+
+T = TypeVar("T")
 
 
 def heed(*numbers: int) -> None:
@@ -42,14 +55,19 @@ def end_run(number: int, frame: FrameType | None) -> None:
 
     While a module is imported the signal is put off: what some C++ modules do to Python as they are
     loaded ends the process with SIGABRT where an exception comes out of it (nanobind's do), and no
-    module is to be left half made.
+    module is to be left half made. So it is while a lock is taken, without which the threads that
+    want it, and those who wait for them, would wait for ever.
     """
-    if _importing(frame):
+    now = time.monotonic()
+    within = _within(frame)
+    locking = bool(within & LOCKING) and now < _WAITING.setdefault(number, now) + LOCKED
+    if locking or "importlib" in within:
         _send_again(number)
         return
-    if _CAME and time.monotonic() < _CAME[-1][1] + CLEANING:
+    _WAITING.pop(number, None)
+    if _CAME and now < _CAME[-1][1] + CLEANING:
         return
-    _CAME.append((number, time.monotonic()))
+    _CAME.append((number, now))
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(128 + number)
@@ -87,16 +105,24 @@ def _send_again(number: int) -> None:
     _thread.start_new_thread(send, ())
 
 
-def _importing(frame: FrameType | None) -> bool:
-    """Whether the innermost of our functions waits for an import."""
+def _within(frame: FrameType | None) -> set[str]:
+    """The packages that the innermost of our functions has called, and waits for."""
+    found = set()
     while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if name == "importlib._bootstrap":
-            return True
-        if name.partition(".")[0] == "geomask" and frame.f_code.co_name != "<module>":
-            return False
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package == "geomask" and frame.f_code.co_name != "<module>":
+            break
+        found.add(package)
         frame = frame.f_back
-    return False
+    return found
+
+
+def result_of(future: Future[T]) -> T:
+    """As `future.result()`, whose waiting is inside of a lock: here a signal is heeded at once."""
+    done: SimpleQueue[Future[T]] = SimpleQueue()
+    future.add_done_callback(done.put)
+    done.get()
+    return future.result()
 
 
 @contextmanager

@@ -85,6 +85,14 @@ def _lock(folder: Path) -> int | None:
     return file
 
 
+def drop(folder: Path, lock: int | None) -> None:
+    """Give up what `claim` gave: the folder, with all that is in it."""
+    # Unlocked first: on NFS an open file cannot be removed, nor the folder it is in.
+    if lock is not None:
+        os.close(lock)
+    remove(folder)
+
+
 def remove(folder: Path) -> None:
     """Remove such a folder with all that is in it, or what of it can be removed.
 

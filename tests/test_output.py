@@ -78,7 +78,8 @@ def test_remains_of_a_killed_run_are_swept_and_of_a_live_one_are_not(tmp_path: P
     target = tmp_path / "a.tif"
     pid = os.fork()
     if pid == 0:
-        Staged(target).path.write_text("half")
+        killed = Staged(target)
+        killed.path.write_text("half")
         os._exit(0)
     os.waitpid(pid, 0)
     assert len(hidden(tmp_path)) == 1
@@ -88,6 +89,14 @@ def test_remains_of_a_killed_run_are_swept_and_of_a_live_one_are_not(tmp_path: P
     assert len(hidden(tmp_path)) == 2
     live.discard()
     other.discard()
+
+
+def test_what_nobody_holds_any_more_is_gone(tmp_path: Path) -> None:
+    staged = Staged(tmp_path / "a.tif")
+    staged.path.write_text("half")
+    assert len(hidden(tmp_path)) == 1
+    del staged
+    assert hidden(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -269,7 +278,8 @@ def test_a_killed_run_is_swept(tmp_path: Path) -> None:
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        Staged(target).path.write_text("half")
+        killed = Staged(target)
+        killed.path.write_text("half")
         os.write(write, b"x")
         signal.pause()
     os.read(read, 1)
@@ -342,7 +352,7 @@ def test_a_run_waits_for_another_that_moves_its_files_and_says_so_in_the_end(
     assert hidden(tmp_path) == []
 
 
-@pytest.mark.parametrize("step", ["claim", "remove"])
+@pytest.mark.parametrize("step", ["claim", "drop"])
 def test_ctrl_c_while_the_hidden_folder_is_made_or_removed_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

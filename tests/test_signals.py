@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from geomask import signals
-from geomask.signals import undisturbed
+from geomask.signals import result_of, undisturbed
 
 ROOT = Path(__file__).parents[1]
 
@@ -123,6 +124,83 @@ finally:
 def test_a_signal_where_nothing_can_be_raised_comes_again_and_once(tmp_path: Path) -> None:
     ended = run_python(SWALLOWED, tmp_path)
     assert (ended.returncode, ended.stdout, ended.stderr) == (143, "cleaned up\n", "")
+
+
+LOCK = """
+import os, signal, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from geomask import signals
+
+signals.heed(signal.SIGTERM)
+{locked}
+
+class Lock:
+    # A signal in the moment in which the lock is taken.
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.acquire, self.release = self.lock.acquire, self.lock.release
+
+    def __enter__(self):
+        self.acquire()
+        signal.raise_signal(signal.SIGTERM)
+
+    def __exit__(self, *exception):
+        self.release()
+
+lock = Lock()
+condition = threading.Condition(lock)
+try:
+    with condition:
+        print("taken")
+        {inside}
+    print("given back")
+    time.sleep(20)
+finally:
+    print("free" if not lock.lock.locked() else "locked")
+"""
+
+
+@pytest.mark.parametrize(
+    ("locked", "inside", "said"),
+    [
+        ("", "pass", "taken\ngiven back\nfree\n"),
+        # Some libraries do their work inside: then it is not put off for ever.
+        ("signals.LOCKED = 0.3", "threading.Event().wait(20)", "taken\nfree\n"),
+    ],
+)
+def test_a_signal_as_a_lock_is_taken_leaves_none_taken(
+    tmp_path: Path, locked: str, inside: str, said: str
+) -> None:
+    ended = run_python(LOCK.format(locked=locked, inside=inside), tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, said, "")
+
+
+RESULT = """
+import os, signal, threading, time
+from concurrent.futures import Future
+from geomask import signals
+
+signals.heed(signal.SIGTERM)
+signals.LOCKED = 60
+future = Future()
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+signals.result_of(future)
+"""
+
+
+def test_waiting_for_a_result_is_ended_at_once(tmp_path: Path) -> None:
+    assert run_python(RESULT, tmp_path).returncode == 143
+
+
+def test_a_result_is_the_futures_own() -> None:
+    future: Future[int] = Future()
+    threading.Timer(0.05, future.set_result, (5,)).start()
+    assert result_of(future) == 5
+    assert result_of(future) == 5
+    bad: Future[int] = Future()
+    bad.set_exception(KeyError("a"))
+    with pytest.raises(KeyError, match="a"):
+        result_of(bad)
 
 
 def test_a_signal_while_handlers_are_put_back_leaves_none_behind(

@@ -25,6 +25,7 @@ from rasterio.windows import Window
 from geomask.errors import SceneError
 from geomask.raster import GDAL_ERRORS, open_raster, root_cause
 from geomask.scene.delivery import check_entry
+from geomask.signals import result_of
 
 UNIT_ROWS, UNIT_COLUMNS = 256, 1024
 """A unit is made of whole blocks and has at least so many pixels, where the raster has them:
@@ -153,24 +154,25 @@ class BlockReader:
 
     def _fetch(self, key: _Key) -> Raw:
         """The unit at (unit row, unit column), decoded by the first thread that asks for it."""
-        with self._lock:
-            future = self._units.get(key)
-            first = future is None
-            if future is None:
-                if self._closed:
+        mine: Future[Raw] = Future()
+        try:
+            with self._lock:
+                if self._closed and key not in self._units:
                     raise SceneError(f"{self.path}: was closed while it was read")
-                future = self._units[key] = Future()
-                self._decoding.add(future)
-            self._units.move_to_end(key)
-        if first:
-            try:
-                future.set_result(self._decode(key))
-            except BaseException as error:
-                future.set_exception(error)
-            finally:
-                with self._lock:
-                    self._decoding.discard(future)
-        return future.result()
+                future = self._units.setdefault(key, mine)
+                if future is mine:
+                    self._decoding.add(mine)
+                self._units.move_to_end(key)
+            if future is mine:
+                mine.set_result(self._decode(key))
+        except BaseException as error:  # even a signal: others may wait for what is theirs, too
+            if not mine.done():
+                mine.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                self._decoding.discard(mine)
+        return result_of(future)
 
     def _decode(self, key: _Key) -> Raw:
         rows, columns = self._unit

@@ -25,6 +25,7 @@ from typing import Any
 import fsspec
 
 from geomask.errors import RecipeError
+from geomask.signals import result_of
 from geomask.training.tortilla import unpack
 
 FOUNDATION = "tacofoundation:"
@@ -87,7 +88,7 @@ def fetch(
             waiting.append((sample, pool.submit(_content, sample)))
         while waiting:
             sample, future = waiting.popleft()
-            content = future.result()
+            content = result_of(future)
             for following in islice(todo, 1):
                 waiting.append((following, pool.submit(_content, following)))
             yield sample, content

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,3 +135,35 @@ def test_a_truncated_file_is_an_error_in_every_thread_that_asks(tmp_path: Path) 
         with pytest.raises(SceneError, match="cut short or damaged"):
             future.result()
     reader.close()
+
+
+@pytest.mark.parametrize("step", ["add", "move_to_end"])
+def test_ctrl_c_as_a_unit_is_begun_leaves_nobody_waiting(raster: Path, step: str) -> None:
+    class Interrupted:
+        """A collection in which Ctrl-C comes right after one step."""
+
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(self.inner, name)
+
+            def stopped(*given: Any) -> None:
+                method(*given)
+                raise KeyboardInterrupt
+
+            return stopped if name == step else method
+
+        def __contains__(self, key: object) -> bool:
+            return key in self.inner
+
+        def __iter__(self) -> Iterator[Any]:
+            return iter(self.inner)
+
+    reader = BlockReader(str(raster), (1,))
+    for name in ("_units", "_decoding"):
+        setattr(reader, name, Interrupted(getattr(reader, name)))
+    with pytest.raises(KeyboardInterrupt):
+        reader.read(Window(0, 0, 8, 8))
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(reader.close).result(timeout=20)
