@@ -20,6 +20,7 @@ ELSEWHERE = {
     "cloudsen12": "data_cloudsen12",
     "subset": "data_cloudsen12",
     "simulate": "data_simulate",
+    "statistics": "data_statistics",
 }
 """Subcommands that are in a file of their own, imported when they are asked for."""
 

@@ -225,6 +225,28 @@ _POLYGON_OPTIONS = (
     style_option,
 )
 
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_TRAINING_OPTIONS = (
+    click.option(
+        "--recipe", metavar="NAME|FILE", help="A name that `geomask recipes` lists, or a TOML file."
+    ),
+    click.option("--data", multiple=True, type=_FOLDER, help="A chip folder; may be repeated."),
+    click.option(
+        "--clear",
+        multiple=True,
+        type=_FOLDER,
+        help="A folder of cloud-free chips to simulate clouds over, beside --data or instead; may "
+        "be repeated.",
+    ),
+    click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override the recipe, as in optimizer.lr=1e-3; may be repeated.",
+    ),
+)
+
 
 def _all(command: _Function, options: Sequence[Callable[[Any], Any]]) -> _Function:
     """A command with those options, in their order."""
@@ -236,6 +258,11 @@ def _all(command: _Function, options: Sequence[Callable[[Any], Any]]) -> _Functi
 def scene_options(command: _Function) -> _Function:
     """What is stated of a scene, as `open_scene` takes it."""
     return _all(command, _SCENE_OPTIONS)
+
+
+def training_options(command: _Function) -> _Function:
+    """A recipe and the chips for it, as `load_recipe` and `gather_chips` take them."""
+    return _all(command, _TRAINING_OPTIONS)
 
 
 def network_options(command: _Function) -> _Function:

@@ -12,21 +12,9 @@ from geomask.cli import options
 
 _EXAMPLE = "geomask train --recipe cloud-rgb --data chips/ --out my.safetensors"
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-
 
 @click.command("train", short_help="A recipe and chips to a model.")
-@click.option(
-    "--recipe", metavar="NAME|FILE", help="A name that `geomask recipes` lists, or a TOML file."
-)
-@click.option("--data", multiple=True, type=_FOLDER, help="A chip folder; may be repeated.")
-@click.option(
-    "--clear",
-    multiple=True,
-    type=_FOLDER,
-    help="A folder of cloud-free chips to simulate clouds over, beside --data or instead; may be "
-    "repeated.",
-)
+@options.training_options
 @options.path_option("--out", help="The model to write, .safetensors.")
 @click.option(
     "--run-dir",
@@ -34,13 +22,6 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Logs and checkpoints. [default: OUT with the suffix .run]",
 )
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override the recipe, as in optimizer.lr=1e-3; may be repeated.",
-)
 @options.overwrite_option
 @options.json_option
 @options.quiet_option

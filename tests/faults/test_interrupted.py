@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,91 +20,30 @@ from geomask.staging import sweep
 from tests.conftest import write_scene
 from tests.faults.conftest import distinct_dn
 from tests.faults.damage import snapshot
+from tests.faults.runner import Runner, start_runner
 from tests.faults.table import MODEL
-
-ROOT = str(Path(__file__).parents[2])
 
 OUTPUTS = "--out o.tif --shp o.shp --confidence oc.tif --overwrite"
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
 """How a run ends that was stopped: the shell's convention, and what the system says."""
 
-RUNNER = """
-# Everything is imported once; each run is a fork that a signal is sent to, as the system would.
-import json, os, signal, sys
-import torch
-from geomask.cli import main, predict
-from geomask import pipeline, together
-from geomask.vectors import vectorize
-print("ready", flush=True)
-for line in sys.stdin:
-    words, folder = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        os.chdir(folder)
-        os.dup2(os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-        torch.set_num_threads(2)  # so that there are two lanes
-        signal.alarm(60)  # none may hang
-        sys.argv = ["geomask", *words]
-        code = 0
-        try:
-            main()
-        except SystemExit as error:
-            code = error.code
-        os._exit(code)
-    print(child, flush=True)
-    _, status = os.waitpid(child, 0)
-    print(os.waitstatus_to_exitcode(status), flush=True)
-"""
-
-
-@dataclass
-class Runner:
-    """A process that forks one run after another."""
-
-    process: subprocess.Popen[str]
-
-    def begin(self, line: str, folder: Path) -> int:
-        """Start a run; its process number."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps([line.split(), str(folder)]) + "\n")
-        self.process.stdin.flush()
-        return self._number()
-
-    def end(self) -> int:
-        """The exit code of the run, negative for a signal."""
-        return self._number()
-
-    def _number(self) -> int:
-        assert self.process.stdout is not None
-        return int(self.process.stdout.readline())
+SHARE = int(os.environ.get("GEOMASK_STEPS_SHARE", "80"))
+"""Every so many steps of a run are tried; 1 for all of them, which takes two hours."""
 
 
 @pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUNNER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": ROOT},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield Runner(process)
-        assert process.stdin is not None
-        process.stdin.close()
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    runner = start_runner(tmp_path_factory.mktemp("notes"))
+    with runner.process:
+        yield runner
+        assert runner.process.stdin is not None
+        runner.process.stdin.close()
 
 
 def visible(folder: Path) -> dict[str, bytes | None]:
     """What is there for anybody to see, and what was not hidden by `Staged`."""
-    return {
-        name: data
-        for name, data in snapshot(folder).items()
-        if ".geomask-" not in name and name != "said.txt"
-    }
+    return {name: data for name, data in snapshot(folder).items() if ".geomask-" not in name}
 
 
 @pytest.fixture
@@ -121,73 +56,79 @@ def place(store: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def whole_run(runner: Runner, line: str, place: Path) -> float:
-    """Seconds of a run that nobody stops."""
-    began = time.monotonic()
-    runner.begin(line, place)
-    assert runner.end() == 0
-    return time.monotonic() - began
+class Stopping:
+    """One command that is stopped again and again, over older outputs.
 
+    seconds: that it takes. done: what is there after it, and `old` before.
+    """
 
-def stop_at_random(
-    runner: Runner, place: Path, number: signal.Signals, times: int, seed: int
-) -> list[str]:
-    """Stop a run again and again over older outputs; what was wrong with how each ended."""
     line = f"predict scene.tif {OUTPUTS} {MODEL} --patch 80 --quiet"
-    seconds = min(whole_run(runner, line, place) for _ in range(3))
-    done = visible(place)
-    outputs = [name for name in done if name.startswith("o")]
-    old = dict(done) | {name: b"old " + name.encode() for name in outputs}
+
+    def __init__(self, runner: Runner, place: Path, number: signal.Signals) -> None:
+        self.runner, self.place, self.number = runner, place, number
+        self.seconds = min(self._whole_run() for _ in range(3))
+        self.done = visible(place)
+        self.outputs = {n: b"old " + n.encode() for n in self.done if n.startswith("o")}
+        self.old = {**self.done, **self.outputs}
+
+    def _whole_run(self) -> float:
+        began = time.monotonic()
+        self.runner.begin(self.line, self.place)
+        assert self.runner.end() == 0, self.runner.said
+        return time.monotonic() - began
+
+    def begin_again(self) -> None:
+        """Have the older outputs there, and nothing hidden."""
+        sweep(self.place)
+        for name, data in self.outputs.items():
+            (self.place / name).write_bytes(data)
+
+    def wrong(self, code: int) -> Iterator[str]:
+        """What is wrong with how a run ended."""
+        now, said = visible(self.place), self.runner.said
+        killed = self.number == signal.SIGKILL
+        if "Traceback" in said or len(said.splitlines()) > 1:
+            yield f"said {said!r}"
+        if code not in (0, CODES[self.number]):
+            yield f"exit code {code}: {said!r}"
+        if not killed and list(self.place.glob(".*")):
+            yield "left something hidden"
+        if code == 0 and now != self.done:
+            yield "is not whole"
+        changed = [name for name in {**now, **self.old} if now.get(name) != self.old.get(name)]
+        if code and changed and not killed and now != self.done:
+            yield f"touched {changed}"
+        if killed and (partial := [name for name in now if self._partial(name, now[name])]):
+            yield f"partial: {partial}"
+
+    def _partial(self, name: str, data: bytes | None) -> bool:
+        # The mask's style comes first, and then the same with the polygons' in it.
+        styled = name == "o.qml" and (data or b"").rstrip().endswith(b"</qgis>")
+        return data not in (self.old.get(name), self.done.get(name)) and not styled
+
+    def end(self) -> None:
+        """After all that, a run that nobody stops is as it was before."""
+        self._whole_run()
+        assert visible(self.place) == self.done
+        assert not list(self.place.glob(".*"))  # what was hidden is swept
+
+
+def stop_at_random(stopping: Stopping, times: int, seed: int) -> list[str]:
+    """Stop a run again and again; what was wrong with how each ended."""
     rng = random.Random(seed)
     wrong, stopped = [], 0
     for _ in range(times):
-        sweep(place)
-        for name in outputs:
-            (place / name).write_bytes(old[name] or b"")
-        child = runner.begin(line, place)
-        time.sleep(rng.uniform(0.02, 1.0) * seconds)
+        stopping.begin_again()
+        child = stopping.runner.begin(stopping.line, stopping.place)
+        time.sleep(rng.uniform(0.02, 1.0) * stopping.seconds)
         with suppress(ProcessLookupError):  # it was done before
-            os.kill(child, number)
-        code = runner.end()
-        stopped += code == CODES[number]
-        wrong += [f"{number.name}: {text}" for text in _wrong(place, number, code, old, done)]
+            os.kill(child, stopping.number)
+        code = stopping.runner.end()
+        stopped += code == CODES[stopping.number]
+        wrong += stopping.wrong(code)
     assert stopped >= times // 4
-    runner.begin(line, place)
-    assert runner.end() == 0
-    assert visible(place) == done
-    assert not list(place.glob(".*"))  # what was hidden is swept
+    stopping.end()
     return wrong
-
-
-def _wrong(
-    place: Path,
-    number: signal.Signals,
-    code: int,
-    old: dict[str, bytes | None],
-    done: dict[str, bytes | None],
-) -> Iterator[str]:
-    now = visible(place)
-    said = (place / "said.txt").read_text()
-    if "Traceback" in said or len(said.splitlines()) > 1:
-        yield f"said {said!r}"
-    if code not in (0, CODES[number]):
-        yield f"exit code {code}: {said!r}"
-    if number != signal.SIGKILL and list(place.glob(".*")):
-        yield "left something hidden"
-    if code == 0 and now != done:
-        yield "is not whole"
-    if code and now != old and number != signal.SIGKILL and now != done:
-        yield f"touched {[name for name in {**now, **old} if now.get(name) != old.get(name)]}"
-    if number == signal.SIGKILL:
-        partial = [
-            name
-            for name, data in now.items()
-            # The mask's style comes first, and then the same with the polygons' in it.
-            if data not in (old.get(name), done.get(name))
-            and not (name == "o.qml" and (data or b"").rstrip().endswith(b"</qgis>"))
-        ]
-        if partial:
-            yield f"partial: {partial}"
 
 
 def test_a_signal_between_two_outputs_waits_for_the_last(
@@ -224,7 +165,7 @@ def test_a_signal_between_two_outputs_waits_for_the_last(
 def test_a_run_that_is_stopped_touches_nothing(
     runner: Runner, place: Path, number: signal.Signals
 ) -> None:
-    assert stop_at_random(runner, place, number, 6, seed=1) == []
+    assert stop_at_random(Stopping(runner, place, number), 6, seed=1) == []
 
 
 @pytest.mark.slow
@@ -232,4 +173,23 @@ def test_a_run_that_is_stopped_touches_nothing(
 def test_nor_does_one_at_any_other_moment(
     runner: Runner, place: Path, number: signal.Signals
 ) -> None:
-    assert stop_at_random(runner, place, number, 60, seed=2) == []
+    assert stop_at_random(Stopping(runner, place, number), 60, seed=2) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nor_does_one_at_any_step(runner: Runner, place: Path, number: signal.Signals) -> None:
+    stopping = Stopping(runner, place, number)
+    steps = runner.steps(stopping.line, place)
+    assert len(steps) > 2000
+    names = [step[1] for step in steps]
+    heeded = names.index("share_freed_memory")  # which is after the handlers are set
+    wrong, stopped = [], 0
+    for step in steps[heeded + number :: SHARE]:
+        stopping.begin_again()
+        code = runner.stop_at(stopping.line, place, step, number)
+        stopped += code is not None
+        wrong += [f"{step}: {text}" for text in stopping.wrong(code or 0)]
+    assert wrong == []
+    assert stopped > 0.8 * len(steps) / SHARE  # some steps depend on how threads take turns
+    stopping.end()
