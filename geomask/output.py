@@ -63,7 +63,7 @@ def check_distinct(targets: Iterable[Path]) -> None:
     seen: set[Path] = set()
     for target in targets:
         with _refusals(target):
-            resolved = target.resolve()
+            resolved = _place(target).resolve()
         if resolved in seen:
             raise OutputError(f"{target}: is named for two outputs; give each its own file")
         seen.add(resolved)
@@ -236,8 +236,12 @@ def _why(error: Exception) -> str:
 
 
 def _place(target: Path) -> Path:
-    """Where the bytes go: a link's file, even one that is not there yet."""
-    return target.resolve() if target.is_symlink() else target
+    """Where the bytes go: a link's file, even one that is not there yet. Raises OSError, or
+    RuntimeError until Python 3.13, for links that go in a circle."""
+    if not target.is_symlink():
+        return target
+    _mode(target)
+    return target.resolve()
 
 
 def _mode(path: Path) -> int:

@@ -220,3 +220,13 @@ def test_a_signal_while_handlers_are_put_back_leaves_none_behind(
     with pytest.raises(KeyboardInterrupt), undisturbed():
         pass
     assert {number: signal.getsignal(number) for number in signals.ENDING} == before
+
+
+def test_ctrl_c_before_the_command_line_is_read(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom geomask import cli\n"
+        "cli.share_freed_memory = lambda: os.kill(os.getpid(), 2)\n"
+        "sys.argv = ['geomask', 'models']\ncli.main()\n"
+    )
+    ended = run_python(code, tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

@@ -89,6 +89,13 @@ def main() -> None:
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", GeomaskWarning)
     sys.excepthook = _show_uncaught
+    try:
+        _run()
+    except KeyboardInterrupt:  # before click listens, or after
+        sys.exit(128 + signal.SIGINT)
+
+
+def _run() -> None:
     asked = (signal.default_int_handler, signal.SIG_DFL)  # not SIG_IGN, as under nohup
     heed(*(number for number in ENDING if signal.getsignal(number) in asked))
     if not {"--debug", "CPL_DEBUG"} & {*sys.argv, *os.environ}:

@@ -56,9 +56,9 @@ def _follow(reach: Callable[[Step, FrameType], None]) -> None:
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
         if event == "opcode":
             code, at = frame.f_code, frame.f_lasti
-            came = before.get(id(frame), at)
+            came = before.get(id(frame))
             before[id(frame)] = at
-            if code.co_code[came] in _HEEDING:
+            if came is None or code.co_code[came] in _HEEDING:
                 place = (code.co_filename, code.co_qualname, at)
                 times[place] += 1
                 if times[place] <= TIMES:
@@ -73,4 +73,5 @@ def _follow(reach: Callable[[Step, FrameType], None]) -> None:
         before.pop(id(frame), None)
         return trace
 
+    sys._getframe().f_trace_opcodes = True  # or Python 3.12 tells of none
     sys.settrace(begin)
