@@ -42,9 +42,7 @@ def footprint(grid: Grid) -> dict[str, Any] | None:
     ring = list(zip(x.tolist(), y.tolist(), strict=True))
     shape = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
     try:
-        there: dict[str, Any] = transform_geom(
-            grid.crs, CRS.from_epsg(4326), shape, antimeridian_cutting=True
-        )
+        there: dict[str, Any] = transform_geom(grid.crs, CRS.from_epsg(4326), shape)
     except (*GDAL_ERRORS, CRSError):
         return None
     flat = np.array(_numbers(there["coordinates"]))

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_what_a_tag_says_is_a_value_in_a_geopackage_and_no_sql(tmp_path: Path) -
         dataset.update_tags(GEOMASK_SCENE=evil, GEOMASK_MODEL=evil)
     out = tmp_path / "clouds.gpkg"
     vectorize_mask(path, out)
-    with sqlite3.connect(out) as database:
+    with closing(sqlite3.connect(out)) as database:
         (layer,) = database.execute("SELECT table_name FROM gpkg_contents").fetchone()
         quoted = layer.replace('"', '""')
         rows = database.execute(f'SELECT scene, model FROM "{quoted}"').fetchall()
