@@ -32,6 +32,9 @@ CHIP_LABELS = {"clear": 0, "thick_cloud": 1, "thin_cloud": 2, "shadow": 3, "snow
 IGNORE = 255
 """Label of a pixel that neither loss nor score counts."""
 
+Labels = npt.NDArray[np.uint8]
+"""Codes, (height, width)."""
+
 
 @dataclass(frozen=True)
 class Chip:

@@ -17,13 +17,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
-from geomask.training.chips import CHIP_LABELS, IGNORE
+from geomask.training.chips import CHIP_LABELS, IGNORE, Labels
 from geomask.training.clouds import Float, Sun, band_optics, spectral_noise
-
-Labels = npt.NDArray[np.uint8]
 
 SNOW_NDSI, SNOW_GREEN, SNOW_NIR = 0.4, 0.2, 0.15
 """Snow where NDSI, green and nir reflectance lie above these (Hall et al. 1995's threshold on the

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from geomask.errors import OptionError
+from geomask.training.chips import CHIP_LABELS, IGNORE, Labels
 from geomask.training.cloud_light import light_below, light_from_above, relief_shading
 from geomask.training.clouds import (
     CloudField,
@@ -31,10 +32,9 @@ from geomask.training.clouds import (
     two_stream_reflectance,
 )
 
-Labels = npt.NDArray[np.uint8]
-
-CLEAR, THICK, THIN, SHADOW, SNOW, IGNORE = 0, 1, 2, 3, 4, 255
-"""Codes of a chip's labels."""
+CLEAR, THICK, THIN, SHADOW, SNOW = (
+    CHIP_LABELS[name] for name in ("clear", "thick_cloud", "thin_cloud", "shadow", "snow")
+)
 
 CLOUDS = (THICK, THIN)
 """Codes of cloud, onto which no drawn shadow falls."""
