@@ -85,8 +85,8 @@ class Staged:
             sweep(self._place.parent, self._place.name)
             with undisturbed():
                 self.folder, lock = claim(self._place)
-                self._dropped = weakref.finalize(self, drop, self.folder, lock)
-        except (OSError, RuntimeError) as error:
+                self._dropped = weakref.finalize(self, drop, self.folder, lock, os.getpid())
+        except OSError as error:
             raise OutputError(f"{self.target}: cannot write beside it: {_why(error)}") from error
         except BaseException:  # a signal that waited
             if hasattr(self, "_dropped"):
@@ -213,8 +213,6 @@ def _refusals(target: Path) -> Iterator[None]:
         raise OutputError(
             f"{target}: cannot be reached ({_why(error)}); choose another place"
         ) from error
-    except RuntimeError as error:  # pathlib's, for links that go in a circle, until Python 3.13
-        raise OutputError(f"{target}: is a link that leads nowhere; remove it") from error
 
 
 @contextmanager
@@ -236,12 +234,10 @@ def _why(error: Exception) -> str:
 
 
 def _place(target: Path) -> Path:
-    """Where the bytes go: a link's file, even one that is not there yet. Raises OSError, or
-    RuntimeError until Python 3.13, for links that go in a circle."""
-    if not target.is_symlink():
-        return target
+    """Where the bytes go: a link's file, even one that is not there yet. Raises OSError for links
+    that go in a circle, of which `resolve` raises what depends on Python."""
     _mode(target)
-    return target.resolve()
+    return target.resolve() if target.is_symlink() else target
 
 
 def _mode(path: Path) -> int:

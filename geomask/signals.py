@@ -99,7 +99,10 @@ def _send_again(number: int) -> None:
 
     def send() -> None:
         time.sleep(AGAIN)
-        os.kill(os.getpid(), number)
+        if os.name == "nt":  # where to kill is to end at once
+            _thread.interrupt_main(signal.Signals(number))
+        else:
+            os.kill(os.getpid(), number)
 
     # Not threading's, whose locks the main thread may hold at this moment.
     _thread.start_new_thread(send, ())

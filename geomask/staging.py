@@ -85,12 +85,14 @@ def _lock(folder: Path) -> int | None:
     return file
 
 
-def drop(folder: Path, lock: int | None) -> None:
-    """Give up what `claim` gave: the folder, with all that is in it."""
+def drop(folder: Path, lock: int | None, owner: int) -> None:
+    """Give up what `claim` gave: the folder, with all that is in it. owner: the process that it was
+    given to; one that was forked since leaves the folder alone."""
     # Unlocked first: on NFS an open file cannot be removed, nor the folder it is in.
     if lock is not None:
         os.close(lock)
-    remove(folder)
+    if os.getpid() == owner:
+        remove(folder)
 
 
 def remove(folder: Path) -> None:

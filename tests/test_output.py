@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,23 @@ def test_remains_of_a_killed_run_are_swept_and_of_a_live_one_are_not(tmp_path: P
     assert len(hidden(tmp_path)) == 2
     live.discard()
     other.discard()
+
+
+def test_a_forked_process_leaves_it_alone(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom geomask.output import Staged\n"
+        "with Staged('a.txt') as staged:\n"
+        "    staged.path.write_text('all')\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        del staged\n"
+        "        sys.exit()\n"
+        "    os.waitpid(child, 0)\n"
+        "    staged.commit()\n"
+    )
+    root = str(Path(__file__).parents[1])
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": root}, check=True)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["all"]
 
 
 def test_what_nobody_holds_any_more_is_gone(tmp_path: Path) -> None:

@@ -229,4 +229,16 @@ def test_ctrl_c_before_the_command_line_is_read(tmp_path: Path) -> None:
         "sys.argv = ['geomask', 'models']\ncli.main()\n"
     )
     ended = run_python(code, tmp_path)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr.splitlines() == ["Interrupted; every output is as it was, or whole."]
+
+
+def test_ctrl_c_while_the_command_line_is_read(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time\nfrom geomask import cli\n"
+        "cli.cli.parse_args = lambda *given: (os.kill(os.getpid(), 2), time.sleep(5))\n"
+        "sys.argv = ['geomask', 'models']\ncli.main()\n"
+    )
+    ended = run_python(code, tmp_path)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr.splitlines() == ["Interrupted; every output is as it was, or whole."]

@@ -17,10 +17,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from pydantic import ConfigDict, TypeAdapter, with_config
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
+from shapely.errors import ShapelyError
+from shapely.geometry import shape
 
 from geomask.batch.places import Places
+from geomask.classes import ClassTable, MaskClass
 from geomask.errors import shown
 from geomask.output import write_text
+from geomask.raster import quiet
 from geomask.version import __version__
 
 DONE, FAILED, BEGUN = "done", "failed", "begun"
@@ -159,9 +165,23 @@ class Record:
                 raise ValueError(f"output {item.path} is outside of the folder")
         if record.done and not (record.outputs and "nodata" in record.pixels):
             raise ValueError("is done, and has no mask")
-        if record.footprint and (record.grid is None or record.grid.crs is None):
-            raise ValueError("has a footprint, and no CRS")
+        _check_facts(record)
         return record
+
+
+def _check_facts(record: Record) -> None:
+    """What the summaries make of a record can be made of it. Raises ValueError."""
+    if record.footprint is None:
+        return
+    if record.grid is None or record.grid.crs is None:
+        raise ValueError("has a footprint, and no CRS")
+    ClassTable(tuple(MaskClass(its.code, its.name, its.color) for its in record.classes))
+    try:
+        shape(record.footprint)
+        with quiet():
+            CRS.from_wkt(record.grid.crs)
+    except (AttributeError, LookupError, TypeError, ShapelyError, CRSError) as error:
+        raise ValueError(f"has no map to be put on: {error}") from error
 
 
 @cache

@@ -8,7 +8,7 @@ import signal
 import sys
 import warnings
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -69,8 +69,18 @@ class _Verbs(click.Group):
                 raise
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
-            click.echo("Interrupted; every output is as it was, or whole.", err=True)
-            sys.exit(130)
+            _end_interrupted()
+
+    def make_context(self, *given: Any, **options: Any) -> click.Context:
+        try:
+            return super().make_context(*given, **options)
+        except KeyboardInterrupt:  # of which click would make "Aborted!", and 1
+            _end_interrupted()
+
+
+def _end_interrupted() -> NoReturn:
+    click.echo("Interrupted; every output is as it was, or whole.", err=True)
+    sys.exit(128 + signal.SIGINT)
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,7 +102,7 @@ def main() -> None:
     try:
         _run()
     except KeyboardInterrupt:  # before click listens, or after
-        sys.exit(128 + signal.SIGINT)
+        _end_interrupted()
 
 
 def _run() -> None:

@@ -32,7 +32,8 @@ def statistics(
     """Print what belongs under [normalisation] in a recipe: mean and std of each of its bands.
 
     They are of the chips that `geomask train` would train on with the same options, after the
-    recipe's clip and knee. A recipe of your own needs them for its bands.
+    recipe's clip and knee. A recipe of your own needs them for its bands; what it says of them
+    until then does not matter.
 
     \b
     geomask recipes copy default mine.toml
@@ -47,7 +48,8 @@ def statistics(
     with progress_bar("chips", quiet=quiet or as_json) as report:
         # The bar asks for no more than `done` and `total`.
         progress = cast("Callable[[Measuring], None] | None", report)
-        found = measure_bands(load_recipe(recipe, overrides), data, clear, progress=progress)
+        asked = load_recipe(recipe, overrides, measured=False)
+        found = measure_bands(asked, data, clear, progress=progress)
     if as_json:
         print_json(asdict(found))
     else:

@@ -11,7 +11,6 @@ import csv
 import io
 import os
 import re
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -205,7 +204,6 @@ class ChipFolder:
         if self._staged is None:
             self._made.enter_context(making(self.folder))
             self._staged = Staged(self.folder / MANIFEST)
-            weakref.finalize(self, self._staged.discard)
         return self._staged.folder
 
     @contextmanager

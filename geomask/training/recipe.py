@@ -123,11 +123,14 @@ def recipe_summary(name: str) -> str:
     return recipe_text(name).partition("\n")[0].lstrip("# ")
 
 
-def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(
+    name_or_path: str | Path, overrides: Sequence[str] = (), *, measured: bool = True
+) -> Recipe:
     """The recipe of that name (`list_recipes`) or file, with `table.key=value` overrides.
 
-    A value is read as TOML, and as plain text where it is not TOML.
-    Raises RecipeError naming file, key and problem.
+    A value is read as TOML, and as plain text where it is not TOML. measured: False for a recipe
+    whose `normalisation.mean` and `std` are yet to be measured: they are 0 and 1 of each band,
+    whatever it says. Raises RecipeError naming file, key and problem.
     """
     source, text = _read_text(name_or_path)
     try:
@@ -136,6 +139,8 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         raise RecipeError(f"{source}: is not valid TOML: {error}") from error
     for override in overrides:
         _apply(content, override)
+    if not measured:
+        _standardise_nothing(content)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
@@ -147,6 +152,12 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         given = [item for item in overrides if f"{_key(item)}.".startswith(f"{key}.")]
         origin = f"{source} with {', '.join(given)}" if given else source
         raise RecipeError(f"{origin}: {f'{key}: ' if key else ''}{message}") from error
+
+
+def _standardise_nothing(content: dict[str, Any]) -> None:
+    bands, table = content.get("bands"), content.setdefault("normalisation", {})
+    if isinstance(bands, list) and isinstance(table, dict):
+        table |= {"mean": [0.0] * len(bands), "std": [1.0] * len(bands)}
 
 
 def _read_text(name_or_path: str | Path) -> tuple[str, str]:

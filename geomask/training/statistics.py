@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from geomask.card import Normalisation
+from geomask.card import SMALLEST, Normalisation
 from geomask.errors import RecipeError
 from geomask.network import Normalise
 from geomask.training.chips import Chip, read_image
@@ -27,7 +27,7 @@ class Measuring:
 
 @dataclass(frozen=True)
 class BandStatistics:
-    """Of reflectance clipped, scaled and bent as the recipe says, per band in the recipe's order.
+    """Of reflectance clipped, quantised and bent as the recipe says, per band in its order.
 
     chips, groups: how many were measured, those of training alone.
     """
@@ -41,7 +41,7 @@ class BandStatistics:
     def to_toml(self) -> str:
         """The two lines of a recipe's [normalisation]."""
         return "\n".join(
-            f"{name} = [{', '.join(f'{value:.3f}' for value in values)}]"
+            f"{name} = [{', '.join(f'{value:.4g}' for value in values)}]"
             for name, values in (("mean", self.mean), ("std", self.std))
         )
 
@@ -53,11 +53,12 @@ def measure_bands(
     *,
     progress: Callable[[Measuring], None] | None = None,
 ) -> BandStatistics:
-    """Mean and standard deviation of what a network would be given before it is standardised.
+    """Mean and standard deviation of chips as a network's input is before it is standardised.
 
+    They are of the chips as they are on disk: not resized, and without clouds drawn over them.
     data, clear: as `train`'s; chips that validate are left out. Each split_group counts once,
     however many chips it has, and each of its measured pixels as much as any other. progress:
-    called after every chip. Raises RecipeError where there is nothing to train on, and where a
+    called after every chip. Raises RecipeError where `train` would for want of chips, and where a
     band has no measured pixel or everywhere the same value.
     """
     gathered = gather_chips(recipe, data, clear)
@@ -77,7 +78,7 @@ def measure_bands(
     )
     std = (square - mean**2).clamp(min=0).sqrt()
     for band, its in zip(recipe.bands, std.tolist(), strict=True):
-        if not its >= 1e-6:  # nor NaN, of no group at all
+        if not its >= SMALLEST:  # nor NaN, of no group at all
             raise RecipeError(
                 f"{band}: the chips to train on have no pixel of it, or only such of one value; "
                 "leave it out of the recipe's bands"

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from geomask.cli import cli
+from geomask.errors import RecipeError
 from geomask.training.recipe import load_recipe
 from tests.training.conftest import chip_folder
 
@@ -36,6 +37,21 @@ def test_what_it_prints_goes_into_a_recipe(chip_folder, tmp_path: Path) -> None:
     assert list(recipe.normalisation.mean) == printed["mean"]
     assert list(recipe.normalisation.std) == printed["std"]
     assert "4 chips of 4 groups: blue, green," in result.stdout
+
+
+def test_a_recipe_with_other_bands_has_none_yet(chip_folder, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    assert CliRunner().invoke(cli, ["recipes", "copy", "liss4", str(mine)]).exit_code == 0
+    bands = 'bands = ["blue", "green", "red", "nir"]'
+    text = mine.read_text()
+    start = text.index("bands = ")
+    text = text[:start] + bands + text[text.index("]", start) + 1 :]
+    mine.write_text("\n".join(line for line in text.splitlines() if not line.startswith("std =")))
+    with pytest.raises(RecipeError, match="normalisation"):
+        load_recipe(mine)
+    result = run("--recipe", mine, "--data", chip_folder("chips", 4), "-q")
+    assert result.exit_code == 0, result.output
+    assert [len(values) for values in tomllib.loads(result.stdout).values()] == [4, 4]
 
 
 def test_json(chip_folder) -> None:

@@ -24,11 +24,13 @@ from pathlib import Path
 import torch
 from geomask.cli import main, predict
 from geomask import pipeline, together
+from geomask.signals import ENDING, heed
 from geomask.vectors import vectorize
 from tests.faults.steps import list_steps, stop_at
 print("ready", flush=True)
 for line in sys.stdin:
     words, folder, notes, step, number = json.loads(line)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # until the child heeds them
     child = os.fork()
     if child == 0:
         os.chdir(folder)
@@ -44,13 +46,18 @@ for line in sys.stdin:
         elif step is not None:
             stop_at(tuple(step), number, notes / "reached")
         try:
+            heed(*ENDING)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
             main()
         except SystemExit as error:
             code = error.code
+        except KeyboardInterrupt:  # before that
+            code = 130
         sys.settrace(None)
         if steps:
             (notes / "steps.json").write_text(json.dumps(steps))
         os._exit(code)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     print(child, flush=True)
     _, status = os.waitpid(child, 0)
     print(os.waitstatus_to_exitcode(status), flush=True)

@@ -28,6 +28,7 @@ _HEEDING = {
     code
     for name, code in dis.opmap.items()
     if name == "RESUME" or name.startswith(("CALL", "JUMP_BACKWARD", "POP_JUMP_BACKWARD"))
+    if not name.startswith("CALL_INTRINSIC") and not name.endswith("NO_INTERRUPT")
 }
 
 
@@ -67,7 +68,7 @@ def _follow(reach: Callable[[Step, FrameType], None]) -> None:
 
     def begin(frame: FrameType, event: str, argument: Any) -> Any:
         name = str(frame.f_globals.get("__name__", ""))
-        if name.partition(".")[0] not in PACKAGES or name == "geomask.signals":
+        if name.partition(".")[0] not in PACKAGES:
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         before.pop(id(frame), None)

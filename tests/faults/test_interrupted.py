@@ -183,12 +183,14 @@ def test_nor_does_one_at_any_step(runner: Runner, place: Path, number: signal.Si
     steps = runner.steps(stopping.line, place)
     assert len(steps) > 2000
     heeded = [Path(step[0]).parts[-2:] for step in steps].index(("cli", "predict.py"))
+    tried = steps[heeded + number :: SHARE]
     wrong, stopped = [], 0
-    for step in steps[heeded + number :: SHARE]:
+    for step in tried:
         stopping.begin_again()
         code = runner.stop_at(stopping.line, place, step, number)
-        stopped += code is not None
+        stopped += code == CODES[number]
         wrong += [f"{step}: {text}" for text in stopping.wrong(code or 0)]
     assert wrong == []
-    assert stopped > 0.8 * len(steps) / SHARE  # some steps depend on how threads take turns
+    # Some steps depend on how threads take turns, and after the last output it is done.
+    assert stopped > 0.7 * len(tried)
     stopping.end()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import torch
 from hypothesis import strategies as st
+from rasterio.crs import CRS
 from rasterio.windows import Window
 from safetensors.torch import save
 
@@ -337,8 +338,8 @@ def _record(folder: Path) -> Target:
         UsedModel("m", "x"), {"tta": None}, (Written("a.tif", 5),),
         {"cloud": 3, "nodata": 0},
         {"cloud": 1.0}, {"cloud": 1}, {"total": 1.0}, 5, 1, ("w",), None,
-        {"type": "Polygon", "coordinates": []},
-        KnownGrid("", None, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), 1, 1),
+        {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]},
+        KnownGrid(CRS.from_epsg(32633).to_wkt(), None, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), 1, 1),
         (KnownClass(0, "clear", (0, 0, 0)),), {"time": "2020"}, {"pid": 1}, "r",
     )  # fmt: skip
     bad = Record("failed", "/data/a.tif", "a", error=Failure("SceneError", "a\nb"))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from rasterio.crs import CRS
 from safetensors.torch import load_file, save_file
 
 from geomask.band_names import common_names, split_file_name
@@ -39,6 +40,14 @@ from geomask.training.chips import read_manifest
 from geomask.training.recipe import MAX_TEXT, load_recipe
 from tests.conftest import make_card, write_scene
 from tests.fuzz.harness import check_message
+
+GRID = {
+    "crs": CRS.from_epsg(32633).to_wkt(),
+    "epsg": 32633,
+    "transform": [10.0, 0.0, 5e5, 0.0, -10.0, 5e6],
+    "width": 5,
+    "height": 5,
+}
 
 QUICK = 2.0
 """Seconds, on a busy machine, for what takes milliseconds since it is linear."""
@@ -90,14 +99,22 @@ def test_a_mask_that_no_file_can_be_called(tmp_path: Path, name: str) -> None:
         {"error": {"": "n"}},
         {"model": {"name": "m"}},
         {"classes": [{"code": 0, "name": "clear", "color": [0, 0]}]},
+        {"classes": [{"code": 0, "name": "clear", "color": [0, 0, 300]}]},
         {"grid": {"crs": "EPSG:32633"}},
+        {"grid": None},
+        {"grid": GRID | {"crs": ""}},
+        {"grid": GRID | {"crs": "xx"}},
+        {"footprint": {}},
         {"footprint": {"type": "Point"}},
+        {"footprint": {"type": "Polygon", "coordinates": [[1, 2]]}},
         {"surprise": 1},
     ],
 )
 def test_a_record_of_other_types_is_none(tmp_path: Path, change: dict[str, Any]) -> None:
     good = Record("done", "/a.tif", "a", outputs=(), pixels={"nodata": 1}).to_json()
     good["outputs"] = [{"path": "a.tif", "size": 1}]
+    good["footprint"] = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+    good["grid"] = GRID
     path = tmp_path / "a.json"
     path.write_text(json.dumps(good))
     assert read_record(path) is not None

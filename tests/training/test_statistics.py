@@ -12,7 +12,7 @@ from geomask.errors import RecipeError
 from geomask.training.chips import Chip, read_image, read_manifest
 from geomask.training.gather import gather_chips
 from geomask.training.recipe import Recipe, load_recipe
-from geomask.training.statistics import Measuring, measure_bands
+from geomask.training.statistics import BandStatistics, Measuring, measure_bands
 
 
 @pytest.fixture
@@ -65,6 +65,12 @@ def test_a_group_of_many_chips_counts_once(
         for folder in (many, one)
     ]
     np.testing.assert_allclose(found.mean, np.mean(means, axis=0), rtol=1e-5)
+    squares = [
+        np.mean([(bent(recipe, c) ** 2).mean((1, 2)) for c in read_manifest(folder)], axis=0)
+        for folder in (many, one)
+    ]
+    std = np.sqrt(np.mean(squares, axis=0) - np.mean(means, axis=0) ** 2)
+    np.testing.assert_allclose(found.std, std, rtol=1e-4)
 
 
 def test_what_was_not_measured_counts_nothing(
@@ -102,6 +108,11 @@ def test_a_band_that_says_nothing_is_refused(
         write_raster(chip.image, dn, recipe.bands)
     with pytest.raises(RecipeError, match=r"^swir16: .* of one value"):
         measure_bands(recipe, [flat])
+
+
+def test_dark_bands_keep_their_digits() -> None:
+    dark = BandStatistics(("cirrus",), (0.00213,), (0.000341,), 1, 1)
+    assert dark.to_toml() == "mean = [0.00213]\nstd = [0.000341]"
 
 
 def test_the_default_recipes_own_come_out(data: Path) -> None:
