@@ -191,6 +191,6 @@ def test_nor_does_one_at_any_step(runner: Runner, place: Path, number: signal.Si
         stopped += code == CODES[number]
         wrong += [f"{step}: {text}" for text in stopping.wrong(code or 0)]
     assert wrong == []
-    # Some steps depend on how threads take turns, and after the last output it is done.
-    assert stopped > 0.7 * len(tried)
+    # Not all: what a step is, and which there are, depends on how threads take turns.
+    assert stopped > len(tried) / 2
     stopping.end()
