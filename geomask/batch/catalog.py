@@ -11,15 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affine import Affine
-from rasterio.crs import CRS
-
 from geomask.batch.options import POLYGONS
 from geomask.batch.places import Places
-from geomask.batch.record import KnownGrid, Record
-from geomask.classes import ClassTable, MaskClass
+from geomask.batch.record import Record
+from geomask.classes import ClassTable
 from geomask.errors import GeomaskWarning
-from geomask.grid import Grid
 from geomask.output import write_text, writing
 
 if TYPE_CHECKING:
@@ -90,9 +86,9 @@ def _item(record: Record, when: datetime, places: Places, root: Path) -> Item:
     assert record.grid is not None
     facts = MaskFacts(
         name=record.name,
-        grid=_grid(record.grid),
+        grid=record.grid.to_grid(),
         footprint=record.footprint,
-        classes=ClassTable(tuple(MaskClass(c.code, c.name, c.color) for c in record.classes)),
+        classes=ClassTable(record.classes),
         pixels=record.pixels,
         when=when,
         version=record.geomask,
@@ -105,11 +101,6 @@ def _item(record: Record, when: datetime, places: Places, root: Path) -> Item:
     if "platform" in record.acquisition:
         item.properties["platform"] = record.acquisition["platform"]
     return item
-
-
-def _grid(known: KnownGrid) -> Grid:
-    """Of a record that has a footprint, and so a CRS."""
-    return Grid(CRS.from_wkt(known.crs), Affine(*known.transform), known.width, known.height)
 
 
 def _role(path: str) -> str | None:

@@ -7,7 +7,7 @@ import socket
 import traceback
 from typing import Any
 
-from geomask.batch.record import Failure, KnownClass, KnownGrid, Record, write_record
+from geomask.batch.record import Failure, KnownGrid, Record, write_record
 from geomask.batch.task import Order, Task
 from geomask.engine import Engine
 from geomask.errors import GeomaskError, OutputError
@@ -48,14 +48,8 @@ def known_of(inference: Inference) -> dict[str, Any]:
     grid, card = inference.scene.grid, inference.model.card
     return {
         "footprint": footprint(grid),
-        "grid": KnownGrid(
-            crs=None if grid.crs is None else grid.crs.to_wkt(),
-            epsg=None if grid.crs is None else grid.crs.to_epsg(),
-            transform=tuple(grid.transform)[:6],
-            width=grid.width,
-            height=grid.height,
-        ),
-        "classes": tuple(KnownClass(item.code, item.name, item.color) for item in card.class_table),
+        "grid": KnownGrid.of(grid),
+        "classes": card.class_table.classes,
         "acquisition": inference.scene.acquisition.known(),
     }
 

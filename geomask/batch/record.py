@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
+from affine import Affine
 from pydantic import ConfigDict, TypeAdapter, with_config
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
@@ -25,6 +26,7 @@ from shapely.geometry import shape
 from geomask.batch.places import Places
 from geomask.classes import ClassTable, MaskClass
 from geomask.errors import shown
+from geomask.grid import Grid
 from geomask.output import write_text
 from geomask.raster import quiet
 from geomask.version import __version__
@@ -73,14 +75,22 @@ class KnownGrid:
     width: int
     height: int
 
+    @classmethod
+    def of(cls, grid: Grid) -> Self:
+        """What a record keeps of a grid."""
+        return cls(
+            crs=None if grid.crs is None else grid.crs.to_wkt(),
+            epsg=None if grid.crs is None else grid.crs.to_epsg(),
+            transform=tuple(grid.transform)[:6],
+            width=grid.width,
+            height=grid.height,
+        )
 
-@dataclass(frozen=True)
-class KnownClass:
-    """A class of the mask. color: red, green and blue, 0 to 255."""
-
-    code: int
-    name: str
-    color: tuple[int, int, int]
+    def to_grid(self) -> Grid:
+        """The grid. Raises CRSError for WKT that says nothing."""
+        with quiet():
+            crs = None if self.crs is None else CRS.from_wkt(self.crs)
+        return Grid(crs, Affine(*self.transform), self.width, self.height)
 
 
 @dataclass(frozen=True)
@@ -127,7 +137,7 @@ class Record:
     error: Failure | None = None
     footprint: Mapping[str, Any] | None = None
     grid: KnownGrid | None = None
-    classes: tuple[KnownClass, ...] = ()
+    classes: tuple[MaskClass, ...] = ()
     acquisition: Mapping[str, Any] = field(default_factory=dict)
     worker: Mapping[str, Any] = field(default_factory=dict)
     run: str = ""
@@ -175,11 +185,10 @@ def _check_facts(record: Record) -> None:
         return
     if record.grid is None or record.grid.crs is None:
         raise ValueError("has a footprint, and no CRS")
-    ClassTable(tuple(MaskClass(its.code, its.name, its.color) for its in record.classes))
+    ClassTable(record.classes)
     try:
         shape(record.footprint)
-        with quiet():
-            CRS.from_wkt(record.grid.crs)
+        record.grid.to_grid()
     except (AttributeError, LookupError, TypeError, ShapelyError, CRSError) as error:
         raise ValueError(f"has no map to be put on: {error}") from error
 

@@ -24,7 +24,6 @@ from geomask.batch.places import Places
 from geomask.batch.record import (
     Failure,
     Fingerprint,
-    KnownClass,
     KnownGrid,
     Record,
     UsedModel,
@@ -36,6 +35,7 @@ from geomask.batch.run import read_scenes
 from geomask.batch.stac_inputs import REMOTE, _from_server, _items
 from geomask.card import CARD_KEY, card_to_text, read_card
 from geomask.checkpoint import load_model
+from geomask.classes import MaskClass
 from geomask.errors import SceneError
 from geomask.mask import CLASSES_TAG, open_mask
 from geomask.network import build_segmenter
@@ -340,7 +340,7 @@ def _record(folder: Path) -> Target:
         {"cloud": 1.0}, {"cloud": 1}, {"total": 1.0}, 5, 1, ("w",), None,
         {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]},
         KnownGrid(CRS.from_epsg(32633).to_wkt(), None, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), 1, 1),
-        (KnownClass(0, "clear", (0, 0, 0)),), {"time": "2020"}, {"pid": 1}, "r",
+        (MaskClass(0, "clear", (0, 0, 0)),), {"time": "2020"}, {"pid": 1}, "r",
     )  # fmt: skip
     bad = Record("failed", "/data/a.tif", "a", error=Failure("SceneError", "a\nb"))
 
