@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
+import numpy as np
+import shapely
 from affine import Affine
 from pydantic import ConfigDict, TypeAdapter, with_config
 from rasterio.crs import CRS
@@ -187,15 +189,18 @@ def _check_facts(record: Record) -> None:
         raise ValueError("has a footprint, and no CRS")
     ClassTable(record.classes)
     try:
-        shape(record.footprint)
+        with np.errstate(invalid="ignore"):  # of NaN: shapely warns
+            outline = shape(record.footprint)
         record.grid.to_grid()
     except (AttributeError, LookupError, TypeError, ShapelyError, CRSError) as error:
         raise ValueError(f"has no map to be put on: {error}") from error
+    if not np.isfinite(shapely.get_coordinates(outline)).all():
+        raise ValueError("has a footprint that lies nowhere")
 
 
 @cache
 def _reader() -> TypeAdapter[Any]:
-    return TypeAdapter(with_config(ConfigDict(extra="forbid"))(Record))
+    return TypeAdapter(with_config(ConfigDict(extra="forbid", allow_inf_nan=False))(Record))
 
 
 def fingerprints(files: Iterable[str]) -> tuple[Fingerprint, ...]:

@@ -77,7 +77,7 @@ def assemble(
 
 
 def scene_bands(bands: Sequence[Stored], radiometry: Radiometry, nodata: Nodata) -> list[SceneBand]:
-    """Stored bands with what their numbers mean."""
+    """Stored bands with what their numbers mean. Raises SceneError for no such thing."""
     return [
         SceneBand(
             band.common,
@@ -85,7 +85,7 @@ def scene_bands(bands: Sequence[Stored], radiometry: Radiometry, nodata: Nodata)
             band.path,
             band.index,
             band.grid,
-            *radiometry.pairs[band.common],
+            *radiometry.of(band),
             nodata.values[band.common],
         )
         for band in bands

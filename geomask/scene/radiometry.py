@@ -6,7 +6,6 @@ assumed is refused.
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geomask.errors import GeomaskWarning, SceneError
-from geomask.scene.stated import Stated
+from geomask.scene.stated import Stated, is_factor, is_number
 from geomask.scene.stored import Stored
 from geomask.sensors import INTEGER_SCALE, OFFSET_SINCE, OFFSETS_FROM, SENTINEL2, Sensor
 
@@ -38,6 +37,17 @@ class Radiometry:
 
     pairs: Mapping[str, tuple[float, float]]
     source: str
+
+    def of(self, band: Stored) -> tuple[float, float]:
+        """A band's scale and offset. Raises SceneError where every DN would be the same
+        reflectance, or none, in float32."""
+        scale, offset = self.pairs[band.common]
+        if not (is_factor(scale) and is_number(offset)):
+            raise SceneError(
+                f"{band.path}: scale {scale:g} and offset {offset:g} of {band.common} "
+                f"({self.source}) make no reflectance; state them with --scale and --offset"
+            )
+        return scale, offset
 
     def overridden(self, stated: Stated) -> Radiometry:
         """The same with what the user states in its place."""
@@ -91,6 +101,9 @@ def find_radiometry(
     or nothing is said of a Sentinel-2 product whose offset decides. Warns of a default, and of a
     scale that is unlikely.
     """
+    by_user = radiometry_of_user(bands, stated)
+    if by_user is not None:
+        return by_user
     told = [band for band in bands if (band.scale, band.offset) != (1.0, 0.0)]
     if told:
         found = _radiometry_of_files(path, bands, told, stated)
@@ -107,19 +120,13 @@ def find_radiometry(
 def _radiometry_of_files(
     path: str, bands: Sequence[Stored], told: Sequence[Stored], stated: Stated
 ) -> Radiometry:
-    for band in bands:
-        if not (math.isfinite(band.scale) and math.isfinite(band.offset)) or band.scale == 0:
-            raise SceneError(
-                f"{path}: states scale {band.scale:g} and offset {band.offset:g} for "
-                f"{band.common}, which make no reflectance; state them with --scale and --offset"
-            )
     untold = [band.common for band in bands if band not in told and band.is_integer]
     if untold and stated.scale is None:
         raise SceneError(
             f"{path}: states a scale or offset for {', '.join(band.common for band in told)} and "
             f"none for {', '.join(untold)}; state them for all with --scale and --offset"
         )
-    if any(band.is_integer and abs(band.scale) > LARGE_STEP for band in told):
+    if stated.scale is None and any(_is_doubtful(band) for band in told):
         warnings.warn(
             f"{path}: states scales that make one step of a digital number more than "
             f"{LARGE_STEP:g} of reflectance; if that is wrong, use --scale and --offset",
@@ -128,6 +135,11 @@ def _radiometry_of_files(
         )
     pairs = {band.common: (band.scale, band.offset) for band in bands}
     return Radiometry(pairs, "GDAL scale and offset of the file")
+
+
+def _is_doubtful(band: Stored) -> bool:
+    """Whether one step of a digital number would be a large one."""
+    return band.is_integer and is_number(band.scale) and abs(band.scale) > LARGE_STEP
 
 
 def _default(

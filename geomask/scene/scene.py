@@ -125,7 +125,8 @@ class Scene:
         window: integer offsets and sizes, inside the grid. bands: common names.
         Returns reflectance, float32 (bands, height, width), unitless, NaN where not valid; and
         valid, bool (height, width), True where every one of `bands` was measured: where files
-        of another resolution are read, in all of their pixels that it overlaps.
+        of another resolution are read, in all of their pixels that it overlaps; and where
+        float32 can hold what they amount to.
         Raises BandError for a band that is not there, SceneError for a file that is damaged.
         """
         chosen = [self.band(name) for name in bands]
@@ -148,6 +149,7 @@ class Scene:
                 _bring(raw, position, measured, chosen[i], placement, reflectance[i])
         if self.zero_is_nodata:
             valid &= anything
+        valid &= np.isfinite(reflectance).all(axis=0)
         reflectance[:, ~valid] = np.nan
         return reflectance, valid
 

@@ -6,8 +6,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from geomask.errors import OptionError
 from geomask.sensors import Sensor, find_sensor
+
+
+def is_number(value: float) -> bool:
+    """Whether float32, in which reflectance is computed, can hold a value."""
+    return abs(value) <= float(np.finfo(np.float32).max)
+
+
+def is_factor(value: float) -> bool:
+    """Whether float32 can hold a value and tells it from 0."""
+    return is_number(value) and abs(value) >= float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True)
@@ -32,10 +44,12 @@ class Stated:
         if self.sensor is not None:
             find_sensor(self.sensor)
         for name, value in (("scale", self.scale), ("offset", self.offset)):
-            if value is not None and not math.isfinite(value):
-                raise OptionError(f"{name} {value} is not a finite number")
-        if self.scale == 0:
-            raise OptionError("scale 0 would make every pixel the same reflectance")
+            if value is not None and not is_number(value):
+                raise OptionError(f"{name} {value} is not a finite number, or not in float32")
+        if self.scale is not None and not is_factor(self.scale):
+            raise OptionError(
+                f"scale {self.scale:g} would make every pixel the same reflectance"
+            )
         if isinstance(self.nodata, str) and self.nodata != "none":
             raise OptionError(f'nodata {self.nodata!r} is neither a number nor "none"')
         if self.grid is not None and not (math.isfinite(self.grid) and self.grid > 0):

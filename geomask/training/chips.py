@@ -24,6 +24,7 @@ from geomask.band_names import common_names
 from geomask.errors import RecipeError
 from geomask.grid import Grid
 from geomask.raster import GDAL_ERRORS, grid_of, open_raster, root_cause
+from geomask.scene.stated import is_factor, is_number
 from geomask.sensors import INTEGER_SCALE
 
 CHIP_LABELS = {"clear": 0, "thick_cloud": 1, "thin_cloud": 2, "shadow": 3, "snow": 4}
@@ -136,11 +137,17 @@ def _read_chip(manifest: Path, row: dict[str, str], labelled: bool) -> Chip:
 def _radiometry(
     source: rasterio.DatasetReader,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(scales, offsets) per band: GDAL's, or the convention where the file states none."""
+    """(scales, offsets) per band: GDAL's, or the convention where the file states none. Raises
+    RecipeError for those that make no reflectance."""
     scales, offsets = tuple(source.scales), tuple(source.offsets)
     unstated = all(s == 1.0 for s in scales) and all(o == 0.0 for o in offsets)
     if unstated and all(np.dtype(kind).kind in "iu" for kind in source.dtypes):
         scales = (INTEGER_SCALE,) * len(scales)
+    if not (all(map(is_factor, scales)) and all(map(is_number, offsets))):
+        raise RecipeError(
+            f"{source.name}: scales {scales} and offsets {offsets} make no reflectance; mend them "
+            "with gdal_edit.py -scale and -offset"
+        )
     return scales, offsets
 
 

@@ -73,12 +73,36 @@ def test_bands_that_only_partly_say_what_they_are_are_refused(tmp_path: Path) ->
         open_scene(path)
 
 
-@pytest.mark.parametrize("scale", [0.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("scale", [0.0, float("nan"), float("inf"), 1e308, 1e-50])
 def test_a_scale_that_makes_no_reflectance_is_refused(tmp_path: Path, scale: float) -> None:
-    path = write_scene(tmp_path / "a.tif", random_dn(5, 7))
+    values = random_dn(5, 7)
+    path = write_scene(tmp_path / "a.tif", values)
     set_radiometry(path, [scale] * 3, [0.1] * 3)
+    with pytest.raises(SceneError, match=r"make no reflectance; state them with --scale"):
+        open_scene(path, offset=0.0)
+    with open_scene(path, scale=1e-4, offset=0.0) as scene:  # without a warning of the file's
+        reflectance, _ = scene.read(Window(0, 0, 7, 5), ALL)
+    np.testing.assert_allclose(reflectance, values * 1e-4, atol=1e-6)
+
+
+def test_an_offset_that_makes_no_reflectance_is_refused(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", random_dn(5, 7))
+    set_radiometry(path, [1e-4] * 3, [-1e300] * 3)
     with pytest.raises(SceneError, match="make no reflectance"):
         open_scene(path)
+    open_scene(path, offset=0.0).close()
+
+
+def test_what_float32_cannot_hold_was_not_measured(tmp_path: Path) -> None:
+    values = np.ones((3, 4, 4), np.float32)
+    values[1, 2, 3] = 3e38
+    path = write_scene(tmp_path / "a.tif", values, scale=1000.0)
+    with open_scene(path) as scene:
+        reflectance, valid = scene.read(Window(0, 0, 4, 4), ALL)
+    assert not valid[2, 3]
+    assert valid.sum() == 15
+    assert np.isfinite(reflectance[:, valid]).all()
+    assert np.isnan(reflectance[:, 2, 3]).all()
 
 
 def test_an_unlikely_scale_is_doubted(tmp_path: Path) -> None:
@@ -365,7 +389,9 @@ def test_no_crs_is_a_warning(tmp_path: Path) -> None:
     [
         ({"sensor": "modis"}, "unknown sensor"),
         ({"scale": 0.0}, "scale 0"),
+        ({"scale": 1e-50}, "same reflectance"),
         ({"scale": float("nan")}, "not a finite number"),
+        ({"offset": 1e39}, "not a finite number, or not in float32"),
         ({"nodata": "maybe"}, "neither a number nor"),
     ],
 )

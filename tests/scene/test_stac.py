@@ -430,6 +430,7 @@ def test_band_numbers_are_refused(tmp_path: Path) -> None:
         ({"raster:bands": [{"scale": 1e-4, "offset": []}]}, "state it with --offset"),
         ({"raster:bands": [{"scale": float("nan")}]}, "make no reflectance"),
         ({"raster:bands": [{"scale": 0}]}, "make no reflectance"),
+        ({"raster:bands": [{"scale": 1e308}]}, "stated by the STAC item. make no reflectance"),
         ({"raster:bands": [{"offset": -0.1}]}, "states offset -0.1 and no scale"),
         ({"raster:bands": [{"scale": 1e-4, "offset": 0.0, "nodata": "none"}]}, "nodata is 'none'"),
     ],

@@ -42,6 +42,10 @@ def test_bands_by_product_name_scale_offset_and_nodata(chip_folder, write_raster
         target.scales, target.offsets = (1e-4, 1e-4), (-0.1, -0.1)
     (chip,) = read_manifest(folder, labelled=False)
     np.testing.assert_allclose(read_image(chip, ("red",))[0, 1], [0.1, 0.2], rtol=1e-6)
+    with rasterio.open(path, "r+") as target:
+        target.scales = (1e-4, 1e308)
+    with pytest.raises(RecipeError, match="make no reflectance; mend them"):
+        read_manifest(folder, labelled=False)
 
 
 def test_float_chips_are_reflectance_as_they_are(tmp_path, write_raster) -> None:
