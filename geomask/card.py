@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from geomask.classes import ClassTable, MaskClass
 from geomask.errors import ModelError
@@ -109,6 +117,12 @@ class Card(_Record):
     provenance: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("provenance", "metrics")
+    @classmethod
+    def _as_json(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """What is free to say holds no NaN, as JSON holds none: it is null there."""
+        return {key: _finite(item) for key, item in value.items()}
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if len(self.normalisation.mean) != len(self.bands):
@@ -137,6 +151,15 @@ class Card(_Record):
             if set(bands) <= set(available):
                 return tuple(band for band in self.bands if band in bands)
         return None
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for each number that is not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def card_to_text(card: Card) -> str:

@@ -292,6 +292,14 @@ def test_the_first_band_set_a_scene_has_is_chosen() -> None:
     assert card.choose_bands(("nir",)) is None
 
 
+def test_a_number_that_json_has_not_is_none() -> None:
+    numbers = {"iou": {"cloud": float("nan")}, "all": (1, float("inf"), "nan")}
+    card = make_card(metrics=numbers, provenance=numbers)
+    for told in (card.metrics, card.provenance):
+        assert told == {"iou": {"cloud": None}, "all": [1, None, "nan"]}
+    assert Card.model_validate_json(card_to_text(card)) == card
+
+
 def test_cards_are_plain_values() -> None:
     card = make_card()
     assert Card.model_validate_json(card_to_text(card)) == card

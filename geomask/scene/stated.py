@@ -47,9 +47,7 @@ class Stated:
             if value is not None and not is_number(value):
                 raise OptionError(f"{name} {value} is not a finite number, or not in float32")
         if self.scale is not None and not is_factor(self.scale):
-            raise OptionError(
-                f"scale {self.scale:g} would make every pixel the same reflectance"
-            )
+            raise OptionError(f"scale {self.scale:g} would make every pixel the same reflectance")
         if isinstance(self.nodata, str) and self.nodata != "none":
             raise OptionError(f'nodata {self.nodata!r} is neither a number nor "none"')
         if self.grid is not None and not (math.isfinite(self.grid) and self.grid > 0):
