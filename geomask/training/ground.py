@@ -93,8 +93,8 @@ def random_ground(
         _water(image, labels, names, pixel_size, rng)
     if rng.random() < 0.1:
         _roofs(image, labels, names, pixel_size, rng)
-    height = _heights(labels.shape, pixel_size, rng) if rng.random() < 0.3 else None
-    if rng.random() < (0.6 if height is not None else 0.2):
+    height = _heights(labels.shape, pixel_size, rng) if rng.random() < 0.25 else None
+    if rng.random() < (0.4 if height is not None else 0.12):
         _snow(image, labels, names, height, pixel_size, rng)
     if height is not None:
         _shade(image, labels, names, height, pixel_size, sun)
