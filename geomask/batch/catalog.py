@@ -87,7 +87,7 @@ def _item(record: Record, when: datetime, places: Places, root: Path) -> Item:
     facts = MaskFacts(
         name=record.name,
         grid=record.grid.to_grid(),
-        footprint=record.footprint,
+        footprint=record.footprint.to_geojson(),
         classes=ClassTable(record.classes),
         pixels=record.pixels,
         when=when,

@@ -7,11 +7,10 @@ import socket
 import traceback
 from typing import Any
 
-from geomask.batch.record import Failure, KnownGrid, Record, write_record
+from geomask.batch.record import Failure, KnownGrid, Outline, Record, write_record
 from geomask.batch.task import Order, Task
 from geomask.engine import Engine
 from geomask.errors import GeomaskError, OutputError
-from geomask.footprint import footprint
 from geomask.inference import Inference
 from geomask.predict import Prediction
 
@@ -47,7 +46,7 @@ def known_of(inference: Inference) -> dict[str, Any]:
     """What the summaries need to know of a scene, so that they open no raster."""
     grid, card = inference.scene.grid, inference.model.card
     return {
-        "footprint": footprint(grid),
+        "footprint": Outline.of(grid),
         "grid": KnownGrid.of(grid),
         "classes": card.class_table.classes,
         "acquisition": inference.scene.acquisition.known(),

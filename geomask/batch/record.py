@@ -14,12 +14,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-import numpy as np
-import shapely
 from affine import Affine
-from pydantic import ConfigDict, TypeAdapter, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from shapely.errors import ShapelyError
@@ -28,6 +26,7 @@ from shapely.geometry import shape
 from geomask.batch.places import Places
 from geomask.classes import ClassTable, MaskClass
 from geomask.errors import shown
+from geomask.footprint import footprint
 from geomask.grid import Grid
 from geomask.output import write_text
 from geomask.raster import quiet
@@ -64,6 +63,28 @@ class UsedModel:
 
     name: str
     sha256: str
+
+
+Degrees = Annotated[float, Field(ge=-180, le=180)]
+Ring = tuple[tuple[Degrees, Degrees], ...]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A scene's footprint as GeoJSON has it: longitudes and latitudes, WGS 84."""
+
+    type: Literal["Polygon", "MultiPolygon"]
+    coordinates: tuple[Ring, ...] | tuple[tuple[Ring, ...], ...]
+
+    @classmethod
+    def of(cls, grid: Grid) -> Self | None:
+        """That of a grid, None where it has none."""
+        found = footprint(grid)
+        return None if found is None else cls(**found)
+
+    def to_geojson(self) -> dict[str, Any]:
+        """As a mapping."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -117,7 +138,7 @@ class Record:
     outputs: all files; of what is not done, those of before. pixels, percent: by class. polygons:
     by class, None where none were asked for. seconds: by stage, and "total". peak_memory: bytes, of
     the process until then. attempts: how often it was begun in this run. warnings: as texts. error:
-    None when done. footprint: GeoJSON, WGS 84, None without a CRS. acquisition: what the product
+    None when done. footprint: None without a CRS. acquisition: what the product
     says of it. worker: who did it. run: identifies the batch run. started, finished: seconds since
     1970.
     """
@@ -137,7 +158,7 @@ class Record:
     attempts: int = 1
     warnings: tuple[str, ...] = ()
     error: Failure | None = None
-    footprint: Mapping[str, Any] | None = None
+    footprint: Outline | None = None
     grid: KnownGrid | None = None
     classes: tuple[MaskClass, ...] = ()
     acquisition: Mapping[str, Any] = field(default_factory=dict)
@@ -189,13 +210,10 @@ def _check_facts(record: Record) -> None:
         raise ValueError("has a footprint, and no CRS")
     ClassTable(record.classes)
     try:
-        with np.errstate(invalid="ignore"):  # of NaN: shapely warns
-            outline = shape(record.footprint)
+        shape(record.footprint.to_geojson())
         record.grid.to_grid()
-    except (AttributeError, LookupError, TypeError, ShapelyError, CRSError) as error:
+    except (LookupError, TypeError, ShapelyError, CRSError) as error:
         raise ValueError(f"has no map to be put on: {error}") from error
-    if not np.isfinite(shapely.get_coordinates(outline)).all():
-        raise ValueError("has a footprint that lies nowhere")
 
 
 @cache

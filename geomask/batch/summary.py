@@ -94,9 +94,8 @@ def _write_footprints(records: Sequence[Record], places: Places) -> Path:
 
     classes = _classes(records)
     rows = [_row(record, classes) for record in records]
-    frame = geopandas.GeoDataFrame(
-        rows, geometry=[shape(record.footprint) for record in records], crs="EPSG:4326"
-    )
+    outlines = [shape(record.footprint.to_geojson()) for record in records if record.footprint]
+    frame = geopandas.GeoDataFrame(rows, geometry=outlines, crs="EPSG:4326")
     path = places.footprints
     with Staged(path) as staged:
         with writing(path):

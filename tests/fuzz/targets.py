@@ -25,6 +25,7 @@ from geomask.batch.record import (
     Failure,
     Fingerprint,
     KnownGrid,
+    Outline,
     Record,
     UsedModel,
     Written,
@@ -338,7 +339,7 @@ def _record(folder: Path) -> Target:
         UsedModel("m", "x"), {"tta": None}, (Written("a.tif", 5),),
         {"cloud": 3, "nodata": 0},
         {"cloud": 1.0}, {"cloud": 1}, {"total": 1.0}, 5, 1, ("w",), None,
-        {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]},
+        Outline("Polygon", (((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 0.0)),)),
         KnownGrid(CRS.from_epsg(32633).to_wkt(), None, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), 1, 1),
         (MaskClass(0, "clear", (0, 0, 0)),), {"time": "2020"}, {"pid": 1}, "r",
     )  # fmt: skip
