@@ -65,7 +65,7 @@ def assemble(
     return Scene(
         path,
         kind,
-        scene_bands(bands, radiometry, nodata),
+        scene_bands(path, bands, radiometry, nodata),
         Provenance(radiometry.source, nodata.source),
         grid=finest(wanted) if wanted else None,
         acquisition=acquisition,
@@ -76,7 +76,9 @@ def assemble(
     )
 
 
-def scene_bands(bands: Sequence[Stored], radiometry: Radiometry, nodata: Nodata) -> list[SceneBand]:
+def scene_bands(
+    path: str, bands: Sequence[Stored], radiometry: Radiometry, nodata: Nodata
+) -> list[SceneBand]:
     """Stored bands with what their numbers mean. Raises SceneError for no such thing."""
     return [
         SceneBand(
@@ -85,7 +87,7 @@ def scene_bands(bands: Sequence[Stored], radiometry: Radiometry, nodata: Nodata)
             band.path,
             band.index,
             band.grid,
-            *radiometry.of(band),
+            *radiometry.of(path, band),
             nodata.values[band.common],
         )
         for band in bands

@@ -53,7 +53,7 @@ def open_geotiff(path: str, stated: Stated) -> Scene:
     return Scene(
         path,
         kind,
-        scene_bands(bands, radiometry, nodata),
+        scene_bands(path, bands, radiometry, nodata),
         Provenance(radiometry.source, nodata.source),
         grid=grid,
         unnamed=unnamed,

@@ -38,13 +38,13 @@ class Radiometry:
     pairs: Mapping[str, tuple[float, float]]
     source: str
 
-    def of(self, band: Stored) -> tuple[float, float]:
-        """A band's scale and offset. Raises SceneError where every DN would be the same
+    def of(self, path: str, band: Stored) -> tuple[float, float]:
+        """Scale and offset of a scene's band. Raises SceneError where every DN would be the same
         reflectance, or none, in float32."""
         scale, offset = self.pairs[band.common]
         if not (is_factor(scale) and is_number(offset)):
             raise SceneError(
-                f"{band.path}: scale {scale:g} and offset {offset:g} of {band.common} "
+                f"{path}: scale {scale:g} and offset {offset:g} of {band.common} "
                 f"({self.source}) make no reflectance; state them with --scale and --offset"
             )
         return scale, offset
