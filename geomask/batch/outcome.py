@@ -7,7 +7,8 @@ import socket
 import traceback
 from typing import Any
 
-from geomask.batch.record import Failure, KnownGrid, Outline, Record, write_record
+from geomask.batch.known import KnownGrid, Outline
+from geomask.batch.record import Failure, Record, write_record
 from geomask.batch.task import Order, Task
 from geomask.engine import Engine
 from geomask.errors import GeomaskError, OutputError

@@ -14,22 +14,18 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-from affine import Affine
-from pydantic import ConfigDict, Field, TypeAdapter, with_config
-from rasterio.crs import CRS
+from pydantic import ConfigDict, TypeAdapter, with_config
 from rasterio.errors import CRSError
 from shapely.errors import ShapelyError
 from shapely.geometry import shape
 
+from geomask.batch.known import KnownGrid, Outline
 from geomask.batch.places import Places
 from geomask.classes import ClassTable, MaskClass
 from geomask.errors import shown
-from geomask.footprint import footprint
-from geomask.grid import Grid
 from geomask.output import write_text
-from geomask.raster import quiet
 from geomask.version import __version__
 
 DONE, FAILED, BEGUN = "done", "failed", "begun"
@@ -65,57 +61,6 @@ class UsedModel:
     sha256: str
 
 
-Degrees = Annotated[float, Field(ge=-180, le=180)]
-Ring = tuple[tuple[Degrees, Degrees], ...]
-
-
-@dataclass(frozen=True)
-class Outline:
-    """A scene's footprint as GeoJSON has it: longitudes and latitudes, WGS 84."""
-
-    type: Literal["Polygon", "MultiPolygon"]
-    coordinates: tuple[Ring, ...] | tuple[tuple[Ring, ...], ...]
-
-    @classmethod
-    def of(cls, grid: Grid) -> Self | None:
-        """That of a grid, None where it has none."""
-        found = footprint(grid)
-        return None if found is None else cls(**found)
-
-    def to_geojson(self) -> dict[str, Any]:
-        """As a mapping."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class KnownGrid:
-    """A scene's grid. crs: WKT. epsg: where it has such a number. transform: six numbers, as of
-    rasterio's Affine. Sizes in pixels."""
-
-    crs: str | None
-    epsg: int | None
-    transform: tuple[float, float, float, float, float, float]
-    width: int
-    height: int
-
-    @classmethod
-    def of(cls, grid: Grid) -> Self:
-        """What a record keeps of a grid."""
-        return cls(
-            crs=None if grid.crs is None else grid.crs.to_wkt(),
-            epsg=None if grid.crs is None else grid.crs.to_epsg(),
-            transform=tuple(grid.transform)[:6],
-            width=grid.width,
-            height=grid.height,
-        )
-
-    def to_grid(self) -> Grid:
-        """The grid. Raises CRSError for WKT that says nothing."""
-        with quiet():
-            crs = None if self.crs is None else CRS.from_wkt(self.crs)
-        return Grid(crs, Affine(*self.transform), self.width, self.height)
-
-
 @dataclass(frozen=True)
 class Failure:
     """Why a scene could not be done.
@@ -138,9 +83,8 @@ class Record:
     outputs: all files; of what is not done, those of before. pixels, percent: by class. polygons:
     by class, None where none were asked for. seconds: by stage, and "total". peak_memory: bytes, of
     the process until then. attempts: how often it was begun in this run. warnings: as texts. error:
-    None when done. footprint: None without a CRS. acquisition: what the product
-    says of it. worker: who did it. run: identifies the batch run. started, finished: seconds since
-    1970.
+    None when done. footprint: None without a CRS. acquisition: what the product says of it. worker:
+    who did it. run: identifies the batch run. started, finished: seconds since 1970.
     """
 
     status: str

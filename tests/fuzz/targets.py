@@ -19,13 +19,12 @@ from safetensors.torch import save
 from geomask import open_scene
 from geomask.band_names import common_names, split_file_name
 from geomask.batch.inputs import find_scenes
+from geomask.batch.known import KnownGrid, Outline
 from geomask.batch.names import name_tasks
 from geomask.batch.places import Places
 from geomask.batch.record import (
     Failure,
     Fingerprint,
-    KnownGrid,
-    Outline,
     Record,
     UsedModel,
     Written,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from geomask.errors import GeomaskWarning, SceneError
 from geomask.scene.nodata import Nodata, find_nodata
-from geomask.scene.radiometry import Radiometry, find_radiometry
+from geomask.scene.radiometry import Radiometry, find_radiometry, radiometry_of_user
 from geomask.scene.stac.bands import ItemBand
 from geomask.scene.stac.item import Item
 from geomask.scene.stac.sentinel2 import Ruling, facts_of, rule
@@ -30,8 +30,9 @@ def item_radiometry(
     Raises SceneError where it is stated wrongly, for some bands only, or in two ways, and where
     nothing says whether Sentinel-2's offset is in the pixels. Warns of defaults.
     """
-    if stated.radiometry:
-        return Radiometry({band.common: (1.0, 0.0) for band in bands}, "").overridden(stated)
+    by_user = radiometry_of_user(bands, stated)
+    if by_user is not None:
+        return by_user
     found, offset = _find(item.path, bands, described, stated)
     ruling = None
     if stated.offset is None and any(band.is_integer for band in bands):
