@@ -145,6 +145,12 @@ class Card(_Record):
         """The classes as every other room knows them."""
         return ClassTable(tuple(MaskClass(c.code, c.name, c.color) for c in self.classes))
 
+    @property
+    def training_groups(self) -> frozenset[str] | None:
+        """Groups of chips that the model was trained on; None where its provenance names none."""
+        named = self.provenance.get("training_groups")
+        return frozenset(map(str, named)) if isinstance(named, list | tuple) else None
+
     def choose_bands(self, available: tuple[str, ...]) -> tuple[str, ...] | None:
         """The first of `band_sets` that lies within `available`, in input order, or None."""
         for bands in self.band_sets or (self.bands,):

@@ -70,11 +70,12 @@ def seen_groups(
     there: all labelled chips of the folders. Where a card does not name what its model was trained
     on but has held some of their groups back, it is all but these.
     """
-    held, trained = held_groups(card), _trained_groups(card)
+    held = held_groups(card)
+    trained = frozenset[str]() if card is None else card.training_groups
     scored = {chip.group for chip in (*chips, *clear)}
     if trained is None:
         known = held & {chip.group for chip in there}
-        trained = {chip.group for chip in chips} - held if known else set()
+        trained = frozenset({chip.group for chip in chips} - held if known else ())
     seen = sorted(scored & trained)
     if card is None or not seen:
         return ()
@@ -85,12 +86,6 @@ def seen_groups(
         stacklevel=3,
     )
     return tuple(seen)
-
-
-def _trained_groups(card: Card | None) -> set[str] | None:
-    """Groups that a card says its model was trained on; None where it does not say."""
-    named = None if card is None else card.provenance.get("training_groups")
-    return set(map(str, named)) if isinstance(named, list | tuple) else None
 
 
 def check_ids(chips: Sequence[Chip]) -> None:

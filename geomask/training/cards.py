@@ -17,6 +17,7 @@ from geomask.errors import RecipeError
 from geomask.training.chips import fingerprint
 from geomask.training.gather import Gathered
 from geomask.training.recipe import Recipe
+from geomask.training.start import groups_before
 from geomask.version import __version__
 
 LIBRARIES = ("torch", "lightning", "kornia", "segmentation-models-pytorch", "numpy", "rasterio")
@@ -68,7 +69,7 @@ def describe_run(
         "seed": recipe.trainer.seed,
         "data_sha256": fingerprint(folders),
         "chips": chips.counts(),
-        "training_groups": chips.groups("train"),
+        "training_groups": sorted({*chips.groups("train"), *groups_before(recipe)}),
         "validation_groups": chips.groups("val"),
         "test_groups": chips.groups("test"),
         "epoch": epoch,

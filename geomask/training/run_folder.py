@@ -11,8 +11,9 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from geomask.errors import OutputError, RecipeError
-from geomask.output import Staged
+from geomask.output import Staged, write_text
 from geomask.training.recipe import Recipe
+from geomask.training.tables import CardTable
 
 LAST, BEST, NOTE = "last.ckpt", "best.ckpt", "recipe.json"
 
@@ -39,11 +40,16 @@ def checkpoint_to_resume(
 
 
 def _deciding(recipe: Recipe) -> Recipe:
-    """The recipe without what changes how a run is done, but not what comes out of it."""
-    same = {"device": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto", "pictures": 0}
-    trainer = recipe.trainer.model_copy(update=same)
+    """The recipe without what changes how a run is done, or what is made of it when it has ended,
+    but not what is learnt in it."""
+    how = {"device": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto", "pictures": 0}
     return recipe.model_copy(
-        update={"trainer": trainer, "data": recipe.data.model_copy(update={"workers": 0})}
+        update={
+            "trainer": recipe.trainer.model_copy(update=how | {"shift": ()}),
+            "data": recipe.data.model_copy(update={"workers": 0}),
+            "network": recipe.network.model_copy(update={"start_share": 0.0, "average_with": ()}),
+            "card": CardTable(name="any"),
+        }
     )
 
 
@@ -61,12 +67,17 @@ def begin_folder(run_dir: Path, recipe: Recipe) -> None:
                 old.unlink()
         for name in (LAST, BEST):
             (run_dir / name).unlink(missing_ok=True)
-        (run_dir / NOTE).write_text(recipe.model_dump_json(indent=1), "utf-8")
     except OSError as error:
         raise OutputError(
             f"{run_dir}: cannot be the run's folder ({error.strerror}); "
             "choose another one with --run-dir"
         ) from error
+    note_recipe(run_dir, recipe)
+
+
+def note_recipe(run_dir: Path, recipe: Recipe) -> None:
+    """Note the recipe of a run, or of what is made of one that has ended. Raises OutputError."""
+    write_text(run_dir / NOTE, recipe.model_dump_json(indent=1))
 
 
 def kept_checkpoint(run_dir: Path, keep: str) -> dict[str, Any]:

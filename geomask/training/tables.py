@@ -67,12 +67,14 @@ class NetworkTable(NetworkSpec):
     .safetensors file of the encoder's weights, or of a whole model with the same encoder.
     start_from: name or path of a model whose weights, all of them, training starts from; it has
     the recipe's bands, classes, normalisation and network. "" for none. start_share: 0 to 1, how
-    much of that model's weights the trained ones are mixed with in the end.
+    much of that model's weights the trained ones are mixed with in the end. average_with: models
+    alike whose weights are averaged with the result of all this, each as much as any other.
     """
 
     encoder_weights: str = "none"
     start_from: str = ""
     start_share: float = Field(default=0.0, ge=0, lt=1)
+    average_with: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -36,11 +36,12 @@ from geomask.training.run_folder import (
     begin_folder,
     checkpoint_to_resume,
     kept_checkpoint,
+    note_recipe,
     progress_of,
 )
 from geomask.training.scores import band_set_scores
 from geomask.training.seams import seam_fraction
-from geomask.training.start import mix_with_start
+from geomask.training.start import average, warn_of_groups_before
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,9 @@ def train(
     data: chip folders with masks. clear: chip folders whose chips of manifest column `cloud_free`
     "yes" get clouds drawn over them; with no data, all training and validation is on these.
     run_dir: logs and checkpoints, `out` with the suffix .run by default. resume: go on from
-    run_dir's last checkpoint, from the start if it has none. overwrite: replace `out`, and begin
-    anew in a run_dir that holds a run.
+    run_dir's last checkpoint, from the start if it has none; of a run that has ended it makes
+    another model where the recipe now has another card, shift, start_share or average_with.
+    overwrite: replace `out`, and begin anew in a run_dir that holds a run.
     On several devices Lightning starts the running program once more for each (DDP).
 
     Raises RecipeError (also for a loss that is no number), OutputError, ModelError.
@@ -105,7 +107,9 @@ def train(
                 begin_folder(run_dir, recipe)
             else:
                 check_splits(run_dir / "splits.csv", chips.splits)
+                note_recipe(run_dir, recipe)
             write_splits(run_dir / "splits.csv", chips.splits)
+            warn_of_groups_before(recipe, [*chips.groups("val"), *chips.groups("test")])
         if not ended:
             _fit(trainer, module, ChipBatches(recipe, chips, epochs), last)
             epochs = trainer.current_epoch
@@ -128,7 +132,7 @@ def _finish(
 ) -> Card:
     """Score the weights that are kept, draw what can be looked at, and say it all on the card."""
     module.load_state_dict(kept["state_dict"])
-    mix_with_start(module.segmenter, recipe)
+    average(module.segmenter, recipe)
     device = choose_device(recipe.trainer.device)
     module.to(device).eval()
 

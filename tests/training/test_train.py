@@ -14,7 +14,7 @@ import torch
 
 from geomask.card import read_card
 from geomask.checkpoint import load_model
-from geomask.errors import OptionError, OutputError, RecipeError
+from geomask.errors import GeomaskWarning, OptionError, OutputError, RecipeError
 from geomask.training import module as module_file
 from geomask.training.gather import DRAWS
 from geomask.training.module import SegmentationModule
@@ -352,9 +352,57 @@ def test_some_of_the_start_stays(chip_folder, tmp_path) -> None:
         assert torch.allclose(value, 0.25 * start[name] + 0.75 * end[name], atol=5e-4)
 
 
-def test_a_model_of_another_kind_is_no_start(chip_folder, tmp_path) -> None:
-    recipe = tiny("network.start_from=default")
-    with pytest.raises(RecipeError, match="start_from default: another network than"):
+def test_the_mean_of_several_models(chip_folder, tmp_path) -> None:
+    """A third of each, the trained one being itself half of where it started."""
+    folder, files = chip_folder(), [tmp_path / f"{name}.safetensors" for name in "abc"]
+    for seed, file in enumerate(files[:2]):
+        run(tiny("trainer.shift=[]", f"trainer.seed={seed}"), folder, file)
+    options = (f"network.start_from={files[0]}", "trainer.shift=[]", "optimizer.lr=5e-2")
+    end = run(tiny(*options), folder, tmp_path / "end.safetensors").model
+    others = f"network.average_with=['{files[0]}', '{files[1]}']"
+    run(tiny(*options, "network.start_share=0.5", others), folder, files[2])
+    first, second, mean, alone = (
+        dict(load_model(file).network.named_parameters()) for file in (*files, end)
+    )
+    for name, value in mean.items():
+        expected = (1.5 * first[name] + second[name] + 0.5 * alone[name]) / 3
+        assert torch.allclose(value, expected, atol=1e-3), name
+
+
+def test_another_model_is_made_of_a_run_that_has_ended(chip_folder, tmp_path) -> None:
+    """Averaged, licensed and described otherwise, without a step of training."""
+    folder, other, out = chip_folder(), tmp_path / "other.safetensors", tmp_path / "m.safetensors"
+    run(tiny("trainer.shift=[]", "trainer.seed=7"), folder, other)
+    first = run(tiny(), folder, out)
+    alone = dict(load_model(out).network.named_parameters())
+    options = ("trainer.shift=[]", f"network.average_with=['{other}']", "card.licence=MIT")
+    again = run(tiny(*options), folder, out, resume=True, overwrite=True)
+    assert again.epochs == first.epochs
+    assert again.card.licence == "MIT"
+    mean, its = (dict(load_model(file).network.named_parameters()) for file in (out, other))
+    (name,) = (name for name in mean if name.endswith("head.weight"))
+    assert torch.allclose(mean[name], (alone[name] + its[name]) / 2, atol=1e-3)
+    noted = json.loads((again.run_dir / "recipe.json").read_text())
+    assert noted["card"]["licence"] == "MIT"
+
+
+def test_what_a_start_was_trained_on_is_trained_on(chip_folder, tmp_path) -> None:
+    """Groups that the new run holds out have been seen all the same."""
+    folder = chip_folder()
+    first = run(tiny("data.validation_groups=['place0']"), folder, tmp_path / "first.safetensors")
+    assert first.card.training_groups == {"place1", "place2", "place3"}
+    start = f"network.start_from={first.model}"
+    swapped = tiny(start, "data.validation_groups=['place1']")
+    with pytest.warns(GeomaskWarning, match="trained on 1 of the groups that are held out here"):
+        second = run(swapped, folder, tmp_path / "second.safetensors")
+    assert second.card.training_groups == {"place0", "place1", "place2", "place3"}
+
+
+@pytest.mark.parametrize("key", ["start_from", "average_with"])
+def test_a_model_of_another_kind_is_no_start(chip_folder, tmp_path, key) -> None:
+    value = "default" if key == "start_from" else "['default']"
+    recipe = tiny(f"network.{key}={value}")
+    with pytest.raises(RecipeError, match=f"{key} default: another network than"):
         run(recipe, chip_folder(), tmp_path / "m.safetensors")
 
 
