@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import re
@@ -17,7 +18,7 @@ from geomask.errors import RecipeError
 from geomask.training.chips import fingerprint
 from geomask.training.gather import Gathered
 from geomask.training.recipe import Recipe
-from geomask.training.start import groups_before
+from geomask.training.start import built_on, groups_before
 from geomask.version import __version__
 
 LIBRARIES = ("torch", "lightning", "kornia", "segmentation-models-pytorch", "numpy", "rasterio")
@@ -63,7 +64,11 @@ def describe_model(recipe: Recipe, chips: Gathered) -> str:
 def describe_run(
     recipe: Recipe, folders: Sequence[str | Path], chips: Gathered, epoch: int
 ) -> dict[str, Any]:
-    """A card's provenance: recipe, data, versions."""
+    """A card's provenance: recipe, data, versions, and the SHA-256 of models it builds on."""
+    others = {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in built_on(recipe).items()
+    }
     return {
         "recipe": json.loads(recipe.model_dump_json()),
         "seed": recipe.trainer.seed,
@@ -73,6 +78,7 @@ def describe_run(
         "validation_groups": chips.groups("val"),
         "test_groups": chips.groups("test"),
         "epoch": epoch,
+        **({"built_on": others} if others else {}),
         "versions": {
             "python": platform.python_version(),
             "geomask": __version__,

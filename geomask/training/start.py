@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
+from pathlib import Path
 
 import torch
 
@@ -55,10 +56,15 @@ def average(segmenter: Segmenter, recipe: Recipe) -> None:
         _mix(segmenter, _weights("average_with", name, recipe), 1 / (number + 2))
 
 
+def built_on(recipe: Recipe) -> dict[str, Path]:
+    """The files of the models that a recipe builds on, by the names it gives them."""
+    names = [recipe.network.start_from, *recipe.network.average_with]
+    return {name: find_model(name) for name in names if name}
+
+
 def groups_before(recipe: Recipe) -> frozenset[str]:
     """Groups of chips that the models a recipe builds on were trained on, as their cards say."""
-    names = {recipe.network.start_from, *recipe.network.average_with} - {""}
-    groups = [read_card(find_model(name)).training_groups for name in names]
+    groups = [read_card(path).training_groups for path in built_on(recipe).values()]
     return frozenset().union(*(each for each in groups if each))
 
 

@@ -659,7 +659,7 @@ class TestStreaming:
     ) -> None:
         peaks: dict[int, list[int]] = {6144: [], 24576: []}
         # The first also loads libraries; the readers of the others are ahead by more or less.
-        for height in (6144, 6144, 6144, 24576, 24576, 24576):
+        for height in (*[6144] * 3, *[24576] * 5):
             if not (data := tmp_path / f"tall{height}").exists():
                 self.tall(folder, height)
             options: dict[str, Any] = {"model": identity_model()}

@@ -384,6 +384,8 @@ def test_another_model_is_made_of_a_run_that_has_ended(chip_folder, tmp_path) ->
     assert torch.allclose(mean[name], (alone[name] + its[name]) / 2, atol=1e-3)
     noted = json.loads((again.run_dir / "recipe.json").read_text())
     assert noted["card"]["licence"] == "MIT"
+    assert again.card.provenance["built_on"] == {str(other): load_model(other).sha256}
+    assert "built_on" not in first.card.provenance
 
 
 def test_what_a_start_was_trained_on_is_trained_on(chip_folder, tmp_path) -> None:
