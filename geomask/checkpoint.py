@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import nn
 from geomask.allowance import Allowance
 from geomask.card import CARD_KEY, Card, card_to_text, read_card
 from geomask.errors import ModelError
-from geomask.model_files import find_model
+from geomask.model_files import find_model, hash_model
 from geomask.network import Segmenter, build_segmenter, stride_of
 from geomask.output import Staged, writing
 
@@ -62,7 +61,7 @@ def load_model(name: str | Path = "default", device: str | torch.device = "cpu")
     network.eval().requires_grad_(False)
     target = torch.device(device)
     network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Model(network, card, target, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    return Model(network, card, target, sha256=hash_model(path))
 
 
 def _check_numbers(path: Path, weights: Mapping[str, torch.Tensor]) -> None:

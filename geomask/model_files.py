@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import warnings
@@ -45,6 +46,14 @@ def find_model(name: str | Path) -> Path:
         names = ", ".join(known) or "none"
         raise ModelError(f"no model is called {text!r}; there are: {names} (or give a path)")
     return known[text]
+
+
+def hash_model(path: Path) -> str:
+    """SHA-256 of a model file, hexadecimal. Raises ModelError where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def list_models() -> Iterator[tuple[str, Path]]:

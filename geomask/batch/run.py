@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +16,9 @@ from geomask.batch.places import Places
 from geomask.batch.record import Record
 from geomask.batch.task import Order, Task, usable_cores
 from geomask.card import read_card
-from geomask.errors import BatchError, ModelError, OutputError
+from geomask.errors import BatchError, OutputError
 from geomask.folders import making
-from geomask.model_files import find_model, list_models
+from geomask.model_files import find_model, hash_model, list_models
 from geomask.output import write_text
 
 GPU_WORKERS = 2
@@ -110,7 +109,7 @@ def plan_batch(
         options=options,
         # A name is looked up on each machine, where the model may be at another path.
         model=options.model if options.model in dict(list_models()) else str(model.absolute()),
-        model_sha256=_hash(model),
+        model_sha256=hash_model(model),
         run=uuid.uuid4().hex,
         retries=retries,
         again=overwrite,
@@ -205,13 +204,6 @@ def _records(
     cores = engine.cores or max(1, usable_cores() // workers)
     spread = [devices[index % len(devices)] for index in range(workers)]
     yield from run_children(work, plan.todo, spread, cores, begun)
-
-
-def _hash(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def read_scenes(places: Places) -> dict[str, str]:

@@ -70,14 +70,16 @@ def seen_groups(
     there: all labelled chips of the folders. Where a card does not name what its model was trained
     on but has held some of their groups back, it is all but these.
     """
-    held = held_groups(card)
-    trained = frozenset[str]() if card is None else card.training_groups
+    if card is None:
+        return ()
+    trained = card.training_groups
     scored = {chip.group for chip in (*chips, *clear)}
     if trained is None:
+        held = held_groups(card)
         known = held & {chip.group for chip in there}
         trained = frozenset({chip.group for chip in chips} - held if known else ())
     seen = sorted(scored & trained)
-    if card is None or not seen:
+    if not seen:
         return ()
     warnings.warn(
         f"model {card.name} was trained on {len(seen)} of the {len(scored)} groups that are "

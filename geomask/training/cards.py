@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import re
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from geomask.card import Card
 from geomask.errors import RecipeError
+from geomask.model_files import hash_model
 from geomask.training.chips import fingerprint
 from geomask.training.gather import Gathered
 from geomask.training.recipe import Recipe
@@ -65,10 +65,7 @@ def describe_run(
     recipe: Recipe, folders: Sequence[str | Path], chips: Gathered, epoch: int
 ) -> dict[str, Any]:
     """A card's provenance: recipe, data, versions, and the SHA-256 of models it builds on."""
-    others = {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in built_on(recipe).items()
-    }
+    others = {name: hash_model(path) for name, path in built_on(recipe).items()}
     return {
         "recipe": json.loads(recipe.model_dump_json()),
         "seed": recipe.trainer.seed,

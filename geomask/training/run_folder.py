@@ -13,7 +13,6 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from geomask.errors import OutputError, RecipeError
 from geomask.output import Staged, write_text
 from geomask.training.recipe import Recipe
-from geomask.training.tables import CardTable
 
 LAST, BEST, NOTE = "last.ckpt", "best.ckpt", "recipe.json"
 
@@ -39,24 +38,23 @@ def checkpoint_to_resume(
     return None
 
 
-def _deciding(recipe: Recipe) -> Recipe:
+def _deciding(recipe: Recipe) -> dict[str, Any]:
     """The recipe without what changes how a run is done, or what is made of it when it has ended,
     but not what is learnt in it."""
-    how = {"device": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto", "pictures": 0}
-    return recipe.model_copy(
-        update={
-            "trainer": recipe.trainer.model_copy(update=how | {"shift": ()}),
-            "data": recipe.data.model_copy(update={"workers": 0}),
-            "network": recipe.network.model_copy(update={"start_share": 0.0, "average_with": ()}),
-            "card": CardTable(name="any"),
+    return recipe.model_dump(
+        exclude={
+            "trainer": {"device", "devices", "num_nodes", "strategy", "pictures", "shift"},
+            "data": {"workers"},
+            "network": {"start_share", "average_with"},
+            "card": True,
         }
     )
 
 
-def begin_folder(run_dir: Path, recipe: Recipe) -> None:
-    """Make the folder, clear what an earlier run of ours left there, and note the recipe.
+def begin_folder(run_dir: Path) -> None:
+    """Make the folder, and clear what an earlier run of ours left there.
 
-    Raises OutputError for a folder that cannot be made or written to.
+    Raises OutputError for a folder that cannot be made or cleared.
     """
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -72,7 +70,6 @@ def begin_folder(run_dir: Path, recipe: Recipe) -> None:
             f"{run_dir}: cannot be the run's folder ({error.strerror}); "
             "choose another one with --run-dir"
         ) from error
-    note_recipe(run_dir, recipe)
 
 
 def note_recipe(run_dir: Path, recipe: Recipe) -> None:

@@ -104,10 +104,10 @@ def train(
         card = draft_card(recipe, out.stem, module.stride, resolution_of(recipe, chips))
         if is_first_process():
             if last is None:
-                begin_folder(run_dir, recipe)
+                begin_folder(run_dir)
             else:
                 check_splits(run_dir / "splits.csv", chips.splits)
-                note_recipe(run_dir, recipe)
+            note_recipe(run_dir, recipe)
             write_splits(run_dir / "splits.csv", chips.splits)
             warn_of_groups_before(recipe, [*chips.groups("val"), *chips.groups("test")])
         if not ended:
